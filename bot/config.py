@@ -1,0 +1,122 @@
+"""Settings: the only reader of the environment and of `.env`."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+from zoneinfo import ZoneInfo
+
+import pydantic
+from pydantic import Field, HttpUrl, SecretStr
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from bot import money
+from bot.errors import SettingsError
+
+
+def _split(value: Any) -> Any:
+    """Read a comma-separated list."""
+    if isinstance(value, str):
+        return tuple(part.strip() for part in value.split(",") if part.strip())
+    return value
+
+
+def _dollars(value: Any) -> Any:
+    """Read an amount of dollars into micro-dollars."""
+    return money.parse_dollars(value) if isinstance(value, str) else value
+
+
+def _zone(value: Any) -> Any:
+    """Read the name of a time zone."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return ZoneInfo(value)
+    except (KeyError, ValueError, OSError) as error:
+        raise ValueError(f"{value!r} is no time zone; write one like Europe/Berlin") from error
+
+
+_Micros = Annotated[int, pydantic.BeforeValidator(_dollars)]
+_Zone = Annotated[ZoneInfo, pydantic.BeforeValidator(_zone)]
+_ServerIds = Annotated[tuple[int, ...], NoDecode, pydantic.BeforeValidator(_split)]
+_Hosts = Annotated[tuple[str, ...], NoDecode, pydantic.BeforeValidator(_split)]
+
+
+class Settings(BaseSettings):
+    """Everything an operator can set. An empty value counts as unset. Amounts become micro-dollars."""
+
+    model_config = SettingsConfigDict(
+        env_file=".env",
+        env_ignore_empty=True,
+        extra="ignore",
+        frozen=True,
+        arbitrary_types_allowed=True,
+        hide_input_in_errors=True,
+    )
+
+    discord_token: Annotated[SecretStr | None, Field(description="The bot's token; needed by run.")] = None
+    allowed_servers: Annotated[
+        _ServerIds,
+        Field(description="Server ids that may order; empty: the one server the bot is in."),
+    ] = ()
+
+    apixo_api_key: Annotated[SecretStr | None, Field(description="APIXO's key.")] = None
+    apixo_base_url: Annotated[HttpUrl, Field(description="APIXO's address, ending in /api/v1.")] = HttpUrl(
+        "https://api.apixo.ai/api/v1"
+    )
+    apixo_route: Annotated[
+        Literal["auto", "value", "official"], Field(description="APIXO's routing of sora-2.")
+    ] = "auto"
+    pixazo_api_key: Annotated[SecretStr | None, Field(description="Pixazo's subscription key.")] = None
+    pixazo_base_url: Annotated[HttpUrl, Field(description="Pixazo's address.")] = HttpUrl(
+        "https://gateway.pixazo.ai"
+    )
+
+    data_dir: Annotated[Path, Field(description="Database, pictures and clips.")] = Path("data")
+    keep_days: Annotated[int, Field(ge=1, description="Days that finished clips stay on disk.")] = 30
+    models_file: Annotated[Path | None, Field(description="TOML merged over the catalogue.")] = None
+    default_model: Annotated[str | None, Field(description="Ordered when none is named.")] = None
+
+    default_user_monthly_limit: Annotated[
+        _Micros, Field(description="Dollars a month for members without a limit of their own.")
+    ] = 10 * money.MICROS_PER_DOLLAR
+    operator_monthly_limit: Annotated[
+        _Micros | None, Field(description="Dollars a month over everything.")
+    ] = None
+    timezone: Annotated[_Zone, Field(description="Where the month turns.")] = ZoneInfo("UTC")
+
+    trusted_hosts: Annotated[
+        _Hosts, Field(description="host or host:port allowed on private addresses and plain http.")
+    ] = ()
+    http_host: Annotated[str, Field(description="Where /healthz listens.")] = "127.0.0.1"
+    http_port: Annotated[int, Field(ge=0, le=65535, description="Its port; 0 takes a free one.")] = 8080
+    log_level: Annotated[Literal["debug", "info", "warning", "error"], Field(description="How much to log.")] = "info"
+    log_format: Annotated[Literal["text", "json"], Field(description="How a line looks.")] = "text"
+
+    @pydantic.field_validator("apixo_base_url", "pixazo_base_url")
+    @classmethod
+    def _no_key_over_plain_http(cls, url: HttpUrl) -> HttpUrl:
+        if url.scheme != "https" and url.host not in {"127.0.0.1", "localhost", "[::1]"}:
+            raise ValueError("must be https: a key is sent there")
+        return url
+
+    @classmethod
+    def read(cls) -> Self:
+        """Read the environment and `.env`.
+
+        Raises:
+            SettingsError: one line that names the setting and what is wrong with it, never its value.
+        """
+        try:
+            return cls()
+        except pydantic.ValidationError as error:
+            first = error.errors(include_input=False, include_url=False)[0]
+            name = str(first["loc"][0]).upper() if first["loc"] else "settings"
+            reason = first["msg"].removeprefix("Value error, ")
+            raise SettingsError(f"{name}: {reason}. Mend it in the environment or in .env.") from None
+        except UnicodeDecodeError as error:
+            raise SettingsError(f".env is not UTF-8 text: {error}") from None
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """Every secret value, for redaction."""
+        keys = (self.discord_token, self.apixo_api_key, self.pixazo_api_key)
+        return tuple(key.get_secret_value() for key in keys if key is not None)

@@ -1,0 +1,113 @@
+"""The error tree. Gateways' refusals are values (`models.Failure`), not exceptions.
+
+    BotError
+    ├── UserError               a person did or asked something that cannot be; owns its sentence
+    │   ├── BadOrder            the order contradicts the catalogue or itself
+    │   ├── BadPicture          the file cannot be used as a picture
+    │   ├── ModelUnavailable    the model cannot be ordered now
+    │   ├── OverLimit           the money is not there
+    │   ├── NotHere             the bot may not work in this server or channel
+    │   └── NoSuchJob           no job of that id is this person's to see
+    └── StartupError            the program cannot start; owns its exit code
+        ├── SettingsError       2  a setting or the catalogue is wrong
+        ├── FolderInUse         3  another process holds the data folder
+        ├── SchemaError         4  the database is newer than this program, or broken
+        └── TokenRefused        5  Discord does not know the token
+"""
+
+import datetime as dt
+
+from bot.money import dollars
+
+
+class BotError(Exception):
+    """Base of everything this program raises on purpose."""
+
+
+class UserError(BotError):
+    """Something a person can mend; `str(error)` is the sentence they read, in private."""
+
+    @property
+    def public_sentence(self) -> str:
+        """What may be said in front of everybody: the sentence, where it names no amounts."""
+        return str(self)
+
+
+class BadOrder(UserError):
+    """The order has something the model has not, or lacks something it needs."""
+
+
+class BadPicture(UserError):
+    """The attached file is no picture this bot can use."""
+
+
+class ModelUnavailable(UserError):
+    """The model is unknown, retired, out, or has no working key."""
+
+
+class OverLimit(UserError):
+    """The order costs more than a limit leaves. Amounts are micro-dollars."""
+
+    def __init__(
+        self,
+        *,
+        limit_name: str,
+        limit_micros: int,
+        spent_micros: int,
+        held_micros: int,
+        price_micros: int,
+        turns_at: dt.datetime,
+    ) -> None:
+        turn = f"<t:{int(turns_at.timestamp())}:R>"
+        super().__init__(
+            f"This would go over {limit_name}: {dollars(limit_micros)} a month, of which "
+            f"{dollars(spent_micros)} is spent and {dollars(held_micros)} is held by running jobs. "
+            f"This order costs {dollars(price_micros)}. The month turns {turn}. Nothing was charged."
+        )
+        self.limit_name = limit_name
+
+    @property
+    def public_sentence(self) -> str:
+        """Name the limit, without amounts."""
+        return f"This would go over {self.limit_name}. `/quota show` tells you more. Nothing was charged."
+
+
+class NotHere(UserError):
+    """The bot takes no orders in this server, or lacks a permission in this channel."""
+
+
+class NoSuchJob(UserError):
+    """The job does not exist, or is somebody else's."""
+
+    def __init__(self, job_id: str) -> None:
+        super().__init__(f"You have no job `{job_id[:20].replace('`', '')}` here. `/video list` shows yours.")
+
+
+class StartupError(BotError):
+    """The program cannot start; the message is one line: what, why, how to mend."""
+
+    exit_code = 1
+
+
+class SettingsError(StartupError):
+    """A setting or the catalogue is wrong."""
+
+    exit_code = 2
+
+
+class FolderInUse(StartupError):
+    """Another process holds the lock on the data folder."""
+
+    exit_code = 3
+
+
+class SchemaError(StartupError):
+    """The database was written by a newer version, or is broken."""
+
+    exit_code = 4
+
+
+class TokenRefused(StartupError):
+    """Discord refused DISCORD_TOKEN."""
+
+    exit_code = 5

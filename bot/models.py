@@ -1,0 +1,185 @@
+"""The values every other module speaks in: frozen, keyword-only, free of Discord and of SQL."""
+
+import dataclasses
+import datetime as dt
+from collections.abc import Awaitable, Callable
+from enum import StrEnum
+from pathlib import Path
+from typing import Protocol, TypeAlias
+
+
+class Mode(StrEnum):
+    """What a clip is made from."""
+
+    TEXT = "text-to-video"
+    IMAGE = "image-to-video"
+
+
+class Shape(StrEnum):
+    """Which way the clip lies."""
+
+    LANDSCAPE = "landscape"
+    PORTRAIT = "portrait"
+
+
+class Quality(StrEnum):
+    """The tier of resolution, for models that sell more than one."""
+
+    P720 = "720p"
+    P1080 = "1080p"
+
+
+class Account(StrEnum):
+    """Whose money an entry counts: real dollars, or the sandbox's play money."""
+
+    REAL = "real"
+    SANDBOX = "sandbox"
+
+
+class Stage(StrEnum):
+    """Where a job stands; it only ever moves forward, but for a submit the gateway did not accept."""
+
+    QUEUED = "queued"  # stored and held; the card is posted here, then it waits for a slot
+    SUBMITTING = "submitting"  # nothing but the paid POST is left to wait for
+    UNCERTAIN = "uncertain"  # the gateway may or may not have the task; money stays held
+    RENDERING = "rendering"  # the gateway named a task
+    FETCHING = "fetching"  # the gateway named a clip; it is being downloaded
+    DELIVERING = "delivering"  # the clip is on disk and paid for
+    DONE = "done"  # the clip is in the channel, or waits in /video show
+    FAILED = "failed"  # told with its reason, money released
+    CANCELLED = "cancelled"  # stopped by its member or staff before any submit
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the worker still has something to do for the video itself."""
+        return self not in {Stage.DONE, Stage.FAILED, Stage.CANCELLED}
+
+
+class FailureKind(StrEnum):
+    """The small set of reasons a job can end without a clip, or hang without a verdict."""
+
+    PROMPT_REFUSED = "prompt_refused"
+    PICTURE_REFUSED = "picture_refused"
+    VIDEO_REFUSED = "video_refused"
+    BAD_REQUEST = "bad_request"
+    NO_ACCESS = "no_access"
+    NO_BALANCE = "no_balance"
+    RATE_LIMITED = "rate_limited"
+    GATEWAY_DOWN = "gateway_down"
+    MODEL_GONE = "model_gone"
+    TIMED_OUT = "timed_out"
+    NO_OUTPUT = "no_output"
+    BAD_FILE = "bad_file"
+    UNCERTAIN = "uncertain"
+    NO_CARD = "no_card"  # ours, not a gateway's: the channel refused the job's card
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Failure:
+    """Why something did not work.
+
+    `detail` is the gateway's own words (already cut and redacted, may be empty) and `code` its
+    machine-readable code. `charged` is False only where the gateway documents that it takes no
+    money for this ending; None means nobody says.
+    """
+
+    kind: FailureKind
+    detail: str = ""
+    code: str = ""
+    charged: bool | None = None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Picture:
+    """A picture on disk exactly as the gateway will get it.
+
+    `width` and `height` are pixels; `content_type` is image/jpeg, image/png or image/webp;
+    `cropped` says that something of the member's picture was cut away.
+    """
+
+    path: Path
+    content_type: str
+    width: int
+    height: int
+    cropped: bool
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class VideoRequest:
+    """A validated wish: every field is one the model has. `quality` and `keep_watermark` are
+    None where the model has no such choice."""
+
+    model: str
+    mode: Mode
+    prompt: str
+    seconds: int
+    shape: Shape
+    quality: Quality | None = None
+    keep_watermark: bool | None = None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Quote:
+    """What a request costs. `estimate` marks prices the gateway does not state (shown with ≈)."""
+
+    micros: int
+    estimate: bool
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Job:
+    """One order as the database knows it. Ids of Discord things are their snowflakes; times are
+    aware UTC; amounts are micro-dollars."""
+
+    job_id: str
+    origin: str
+    account: Account
+    server_id: int
+    channel_id: int
+    member_id: int
+    user_id: int | None
+    request: VideoRequest
+    gateway: str
+    picture: Picture | None
+    note: str
+    stage: Stage
+    failure: Failure | None
+    waiting_for: str
+    task_id: str | None
+    submit_tries: int
+    result_urls: tuple[str, ...]
+    clip: Path | None
+    quote: Quote
+    held_micros: int
+    settled_micros: int
+    card_message_id: int | None
+    card_stage: Stage | None
+    video_message_id: int | None
+    told_stage: Stage | None
+    created_at: dt.datetime
+    submitted_at: dt.datetime | None
+    fetched_at: dt.datetime | None
+    finished_at: dt.datetime | None
+
+
+class Upload(Protocol):
+    """A file a person attached, not read yet. `size` is Discord's own count of bytes."""
+
+    @property
+    def filename(self) -> str: ...
+
+    @property
+    def size(self) -> int: ...
+
+    async def read(self) -> bytes:
+        """Download the whole file."""
+        ...
+
+
+Clock: TypeAlias = Callable[[], dt.datetime]
+Sleep: TypeAlias = Callable[[float], Awaitable[None]]
+
+
+def utc_now() -> dt.datetime:
+    """The real clock, injected wherever time is needed."""
+    return dt.datetime.now(dt.UTC)

@@ -1,0 +1,1 @@
+"""Discord commands: each translates a person's act into one service call and one reply."""
