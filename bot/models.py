@@ -162,6 +162,42 @@ class Job:
     finished_at: dt.datetime | None
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class NewJob:
+    """A checked and priced order, ready to be stored."""
+
+    job_id: str
+    origin: str
+    account: Account
+    server_id: int
+    channel_id: int
+    user_id: int
+    request: VideoRequest
+    gateway: str
+    picture: Picture | None
+    note: str
+    quote: Quote
+
+
+class OutageScope(StrEnum):
+    """What an outage stops."""
+
+    KEY = "key"  # everything on a gateway: its key was refused or is out of money
+    MODEL = "model"  # one model: the gateway said that it is unknown, disabled or paused
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Outage:
+    """A key or a model that takes no orders since a gateway refused it. `subject` is the name of
+    the gateway or the id of the model; `detail` is the gateway's own words."""
+
+    scope: OutageScope
+    subject: str
+    failure: FailureKind
+    detail: str
+    since: dt.datetime
+
+
 class Upload(Protocol):
     """A file a person attached, not read yet. `size` is Discord's own count of bytes."""
 

@@ -1,0 +1,1 @@
+"""Adapters to the services that render: submit, check, download."""

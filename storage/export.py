@@ -1,0 +1,72 @@
+"""Read-only export of jobs and ledger, beside a running bot. Columns are only ever added."""
+
+import csv
+import json
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal, TextIO, TypeAlias
+
+from bot.errors import SettingsError
+
+What: TypeAlias = Literal["jobs", "ledger"]
+Format: TypeAlias = Literal["csv", "json"]
+
+_QUERIES: dict[What, str] = {
+    "jobs": """
+        SELECT job_id, CAST(server_id AS TEXT) AS server_id, CAST(channel_id AS TEXT) AS channel_id,
+               CAST(discord_id AS TEXT) AS member_id, mode, model, seconds, shape, quality, stage, failure,
+               task_id, quote_micros,
+               COALESCE(hold, 0) - COALESCE(settle, 0) - COALESCE(release, 0) AS held_micros,
+               COALESCE(settle, 0) AS settled_micros,
+               CAST(card_message_id AS TEXT) AS card_message_id,
+               CAST(video_message_id AS TEXT) AS video_message_id,
+               created_at, submitted_at, finished_at
+        FROM jobs JOIN members USING (server_id, member_id)
+        LEFT JOIN (
+            SELECT job_id,
+                   SUM(amount_micros) FILTER (WHERE kind = 'hold') AS hold,
+                   SUM(amount_micros) FILTER (WHERE kind = 'settle') AS settle,
+                   SUM(amount_micros) FILTER (WHERE kind = 'release') AS release
+            FROM ledger GROUP BY job_id
+        ) USING (job_id)
+        ORDER BY created_at, job_id
+    """,
+    "ledger": """
+        SELECT CAST(entry_id AS TEXT) AS entry_id, job_id, CAST(ledger.server_id AS TEXT) AS server_id,
+               CAST(discord_id AS TEXT) AS member_id, kind, amount_micros, model, reason, created_at
+        FROM ledger JOIN members USING (member_id)
+        ORDER BY entry_id
+    """,
+}
+
+
+def write_export(database: Path, what: What, form: Format, out: TextIO) -> None:
+    """Write all rows to `out`; the file is opened read-only.
+
+    Raises:
+        SettingsError: there is no database to read yet.
+    """
+    if not database.exists():
+        raise SettingsError(f"DATA_DIR: there is no database at {database}; run the bot first.")
+    connection = sqlite3.connect(f"{database.absolute().as_uri()}?mode=ro", uri=True)
+    try:
+        cursor = connection.execute(_QUERIES[what])
+        names = [column[0] for column in cursor.description]
+        if form == "csv":
+            writer = csv.writer(out, lineterminator="\n")
+            writer.writerow(names)
+            writer.writerows(cursor)
+        else:
+            _write_json(names, cursor, out)
+    finally:
+        connection.close()
+
+
+def _write_json(names: list[str], rows: Iterator[tuple[Any, ...]], out: TextIO) -> None:
+    """Write one array, a row at a time, so that a long history needs no memory."""
+    separator = "[\n"
+    for row in rows:
+        out.write(separator + json.dumps(dict(zip(names, row, strict=True)), ensure_ascii=False))
+        separator = ",\n"
+    out.write("[]\n" if separator == "[\n" else "\n]\n")

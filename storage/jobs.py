@@ -1,0 +1,437 @@
+"""Jobs: every step of a job's way is one method and one transaction here."""
+
+import datetime as dt
+import json
+from collections.abc import Collection, Sequence
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from bot.models import (
+    Account,
+    Failure,
+    FailureKind,
+    Job,
+    Mode,
+    NewJob,
+    Picture,
+    Quality,
+    Quote,
+    Shape,
+    Stage,
+    VideoRequest,
+)
+from bot.quotas import Policy
+from storage import ledger, quotas
+from storage.database import Database
+from storage.schema import jobs, members, stage_history
+from storage.schema import ledger as entries
+
+_OPEN = tuple(stage for stage in Stage if stage.is_open)
+_TOLD = (Stage.FAILED, Stage.UNCERTAIN)
+
+
+class JobStore:
+    """The jobs of all servers. Methods that move a job return it as it is afterwards, or None where
+    the job was no longer in the stage it must move from: then somebody else was faster."""
+
+    def __init__(self, database: Database, *, pictures: Path, clips: Path) -> None:
+        self._database = database
+        self._pictures = pictures
+        self._clips = clips
+
+    # Ordering
+
+    async def place(self, new: NewJob, policy: Policy, *, now: dt.datetime) -> Job:
+        """Check the limits, hold the money and store the job, all in one transaction.
+
+        An origin that was stored before gives the job it made: it is never ordered again.
+
+        Raises:
+            OverLimit: nothing was stored and nothing is held.
+        """
+        async with self._database.write() as connection:
+            earlier = await self._find(connection, jobs.c.origin == new.origin)
+            if earlier is not None:
+                return earlier
+            member = await quotas.member_id(connection, new.server_id, new.user_id)
+            for standing in await quotas.standings(
+                connection, member=member, account=new.account, policy=policy, now=now
+            ):
+                standing.check(new.quote.micros)
+            await connection.execute(sa.insert(jobs).values(**_columns(new), member_id=member, created_at=now))
+            await self._remember(connection, new.job_id, Stage.QUEUED, "ordered", now)
+            job = await self._get(connection, new.job_id)
+            await ledger.book(connection, job, "hold", new.quote.micros, reason="ordered", now=now)
+            return await self._get(connection, new.job_id)
+
+    # The way of a job
+
+    async def card_posted(self, job_id: str, message_id: int) -> Job | None:
+        """Remember the job's card; a new card shows the stage it was posted in."""
+        async with self._database.write() as connection:
+            await connection.execute(
+                sa.update(jobs)
+                .where(jobs.c.job_id == job_id)
+                .values(card_message_id=message_id, card_stage=jobs.c.stage)
+            )
+            return await self._get(connection, job_id)
+
+    async def wait(self, job_id: str, reason: str) -> Job | None:
+        """Say why a queued job waits; an empty reason takes it back."""
+        async with self._database.write() as connection:
+            await connection.execute(
+                sa.update(jobs)
+                .where(jobs.c.job_id == job_id, jobs.c.stage == Stage.QUEUED)
+                .values(waiting_for=reason)
+            )
+            return await self._get(connection, job_id)
+
+    async def start_submit(self, job_id: str, *, now: dt.datetime) -> Job | None:
+        """Write down that the paid request is about to be sent."""
+        return await self._move(
+            job_id,
+            {Stage.QUEUED},
+            Stage.SUBMITTING,
+            now,
+            submitted_at=now,
+            submit_tries=jobs.c.submit_tries + 1,
+            waiting_for="",
+        )
+
+    async def submit_accepted(self, job_id: str, task_id: str, *, now: dt.datetime) -> Job | None:
+        """The gateway named the task."""
+        return await self._move(job_id, {Stage.SUBMITTING}, Stage.RENDERING, now, task_id=task_id)
+
+    async def submit_not_accepted(
+        self, job_id: str, reason: str, *, counts: bool, now: dt.datetime
+    ) -> Job | None:
+        """The gateway provably took nothing: back to the queue. Only refusals that count use up a try."""
+        tries = jobs.c.submit_tries if counts else jobs.c.submit_tries - 1
+        return await self._move(
+            job_id,
+            {Stage.SUBMITTING},
+            Stage.QUEUED,
+            now,
+            history=reason,
+            waiting_for=reason,
+            submit_tries=tries,
+            submitted_at=None,
+        )
+
+    async def lose_sight(self, job_id: str, detail: str, *, now: dt.datetime) -> Job | None:
+        """Nobody can say whether the gateway has the task, or what became of it: money stays held."""
+        return await self._move(
+            job_id,
+            {Stage.SUBMITTING, Stage.RENDERING},
+            Stage.UNCERTAIN,
+            now,
+            history=detail,
+            failure=FailureKind.UNCERTAIN,
+            failure_detail=detail,
+        )
+
+    async def rendered(self, job_id: str, urls: Sequence[str], *, now: dt.datetime) -> Job | None:
+        """The gateway named the clip."""
+        return await self._move(
+            job_id, {Stage.RENDERING}, Stage.FETCHING, now, result_urls=json.dumps(list(urls))
+        )
+
+    async def fetched(self, job_id: str, clip: Path, *, now: dt.datetime) -> Job | None:
+        """The clip is on disk: the member has what they pay for, so the money settles with it."""
+        async with self._database.write() as connection:
+            job = await self._change(
+                connection,
+                job_id,
+                {Stage.FETCHING},
+                Stage.DELIVERING,
+                now,
+                clip_name=clip.name,
+                fetched_at=now,
+            )
+            if job is not None:
+                await ledger.book(connection, job, "settle", job.held_micros, reason="clip fetched", now=now)
+            return await self._find(connection, jobs.c.job_id == job_id) if job else None
+
+    async def delivered(
+        self, job_id: str, message_id: int | None, *, note: str, now: dt.datetime
+    ) -> Job | None:
+        """The clip is in the channel, or (without a message) waits in /video show."""
+        return await self._move(
+            job_id,
+            {Stage.DELIVERING},
+            Stage.DONE,
+            now,
+            history=note,
+            video_message_id=message_id,
+            finished_at=now,
+        )
+
+    async def fail(self, job_id: str, failure: Failure, *, now: dt.datetime) -> Job | None:
+        """End the job without a clip and give the held money back.
+
+        Where the gateway had taken the task and does not document that it takes no money for such an
+        ending, a possible charge is booked for the operator.
+        """
+        async with self._database.write() as connection:
+            job = await self._change(
+                connection,
+                job_id,
+                {Stage.QUEUED, Stage.SUBMITTING, Stage.RENDERING, Stage.FETCHING},
+                Stage.FAILED,
+                now,
+                history=failure.kind,
+                failure=failure.kind,
+                failure_detail=failure.detail,
+                failure_code=failure.code,
+                waiting_for="",
+                finished_at=now,
+            )
+            if job is None:
+                return None
+            await ledger.book(connection, job, "release", job.held_micros, reason=failure.kind, now=now)
+            if job.task_id is not None and failure.charged is not False:
+                await ledger.book(
+                    connection, job, "possible_charge", job.quote.micros, reason=failure.kind, now=now
+                )
+            return await self._get(connection, job_id)
+
+    async def cancel(self, job_id: str, *, by: str, now: dt.datetime) -> Job | None:
+        """End a job that was never submitted and give the held money back."""
+        async with self._database.write() as connection:
+            job = await self._change(
+                connection,
+                job_id,
+                {Stage.QUEUED},
+                Stage.CANCELLED,
+                now,
+                history=by,
+                waiting_for="",
+                finished_at=now,
+            )
+            if job is None:
+                return None
+            await ledger.book(connection, job, "release", job.held_micros, reason=f"cancelled {by}", now=now)
+            return await self._get(connection, job_id)
+
+    # What Discord shows of it
+
+    async def card_shows(self, job_id: str, stage: Stage) -> None:
+        """Remember which stage the card was last edited to."""
+        async with self._database.write() as connection:
+            await connection.execute(
+                sa.update(jobs).where(jobs.c.job_id == job_id).values(card_stage=stage)
+            )
+
+    async def told(self, job_id: str, stage: Stage) -> None:
+        """Remember that the member was told how the job ended."""
+        async with self._database.write() as connection:
+            await connection.execute(
+                sa.update(jobs).where(jobs.c.job_id == job_id).values(told_stage=stage)
+            )
+
+    # Reading
+
+    async def get(self, job_id: str) -> Job | None:
+        """Return a job of any server."""
+        async with self._database.read() as connection:
+            return await self._find(connection, jobs.c.job_id == job_id)
+
+    async def unfinished(self) -> list[Job]:
+        """Return every job with something left to do or to tell, oldest first."""
+        left = sa.or_(
+            jobs.c.stage.in_(_OPEN),
+            sa.and_(jobs.c.stage.in_(_TOLD), sa.func.coalesce(jobs.c.told_stage, "") != jobs.c.stage),
+            sa.and_(jobs.c.card_message_id.is_not(None), jobs.c.card_stage != jobs.c.stage),
+        )
+        async with self._database.read() as connection:
+            return await self._select(connection, left, jobs.c.created_at, jobs.c.job_id)
+
+    async def of_member(
+        self, server_id: int, user_id: int, *, offset: int = 0, limit: int = 25, only_open: bool = False
+    ) -> list[Job]:
+        """Return a member's jobs in a server, newest first."""
+        mine = sa.and_(jobs.c.server_id == server_id, members.c.discord_id == user_id)
+        where = sa.and_(mine, jobs.c.stage.in_(_OPEN)) if only_open else mine
+        async with self._database.read() as connection:
+            return await self._select(
+                connection, where, jobs.c.created_at.desc(), jobs.c.job_id, offset=offset, limit=limit
+            )
+
+    async def clips_finished_before(self, moment: dt.datetime) -> list[Job]:
+        """Return ended jobs whose files are older than they need to be kept."""
+        old = sa.and_(jobs.c.stage.not_in(_OPEN), jobs.c.finished_at < moment, _has_files())
+        async with self._database.read() as connection:
+            return await self._select(connection, old, jobs.c.finished_at, limit=500)
+
+    async def files_dropped(self, job_id: str) -> None:
+        """Forget a job's files."""
+        async with self._database.write() as connection:
+            await connection.execute(
+                sa.update(jobs).where(jobs.c.job_id == job_id).values(clip_name=None, picture_name=None)
+            )
+
+    # How it is done
+
+    async def _move(  # noqa: PLR0913 - a step has a start, an end, a time and a reason
+        self,
+        job_id: str,
+        from_stages: Collection[Stage],
+        to_stage: Stage,
+        now: dt.datetime,
+        *,
+        history: str = "",
+        **values: Any,
+    ) -> Job | None:
+        async with self._database.write() as connection:
+            return await self._change(
+                connection, job_id, from_stages, to_stage, now, history=history, **values
+            )
+
+    async def _change(  # noqa: PLR0913 - as _move
+        self,
+        connection: AsyncConnection,
+        job_id: str,
+        from_stages: Collection[Stage],
+        to_stage: Stage,
+        now: dt.datetime,
+        *,
+        history: str = "",
+        **values: Any,
+    ) -> Job | None:
+        result = await connection.execute(
+            sa.update(jobs)
+            .where(jobs.c.job_id == job_id, jobs.c.stage.in_(tuple(from_stages)))
+            .values(stage=to_stage, **values)
+        )
+        if result.rowcount == 0:
+            return None
+        await self._remember(connection, job_id, to_stage, history, now)
+        return await self._get(connection, job_id)
+
+    async def _remember(
+        self, connection: AsyncConnection, job_id: str, stage: Stage, note: str, now: dt.datetime
+    ) -> None:
+        await connection.execute(
+            sa.insert(stage_history).values(job_id=job_id, stage=stage, note=note, at=now)
+        )
+
+    async def _get(self, connection: AsyncConnection, job_id: str) -> Job:
+        (job,) = await self._select(connection, jobs.c.job_id == job_id)
+        return job
+
+    async def _find(self, connection: AsyncConnection, where: sa.ColumnElement[bool]) -> Job | None:
+        return next(iter(await self._select(connection, where, limit=1)), None)
+
+    async def _select(
+        self,
+        connection: AsyncConnection,
+        where: sa.ColumnElement[bool],
+        *order: sa.ColumnElement[Any],
+        offset: int = 0,
+        limit: int = -1,
+    ) -> list[Job]:
+        query = (
+            sa.select(jobs, members.c.discord_id, _booked("hold"), _booked("settle"), _booked("release"))
+            .join(members, members.c.member_id == jobs.c.member_id)
+            .where(where)
+            .order_by(*order)
+            .offset(offset)
+            .limit(limit)
+        )
+        return [self._job(row) for row in await connection.execute(query)]
+
+    def _job(self, row: Any) -> Job:
+        return Job(
+            job_id=row.job_id,
+            origin=row.origin,
+            account=Account(row.account),
+            server_id=row.server_id,
+            channel_id=row.channel_id,
+            member_id=row.member_id,
+            user_id=row.discord_id,
+            request=VideoRequest(
+                model=row.model,
+                mode=Mode(row.mode),
+                prompt=row.prompt,
+                seconds=row.seconds,
+                shape=Shape(row.shape),
+                quality=Quality(row.quality) if row.quality else None,
+                keep_watermark=None if row.keep_watermark is None else bool(row.keep_watermark),
+            ),
+            gateway=row.gateway,
+            picture=Picture(
+                path=self._pictures / row.picture_name,
+                content_type=row.picture_type,
+                width=row.picture_width,
+                height=row.picture_height,
+                cropped=bool(row.picture_cropped),
+            )
+            if row.picture_name
+            else None,
+            note=row.note,
+            stage=Stage(row.stage),
+            failure=Failure(
+                kind=FailureKind(row.failure), detail=row.failure_detail or "", code=row.failure_code or ""
+            )
+            if row.failure
+            else None,
+            waiting_for=row.waiting_for,
+            task_id=row.task_id,
+            submit_tries=row.submit_tries,
+            result_urls=tuple(json.loads(row.result_urls)),
+            clip=self._clips / row.clip_name if row.clip_name else None,
+            quote=Quote(micros=row.quote_micros, estimate=bool(row.estimate)),
+            held_micros=row.hold - row.settle - row.release,
+            settled_micros=row.settle,
+            card_message_id=row.card_message_id,
+            card_stage=Stage(row.card_stage) if row.card_stage else None,
+            video_message_id=row.video_message_id,
+            told_stage=Stage(row.told_stage) if row.told_stage else None,
+            created_at=row.created_at,
+            submitted_at=row.submitted_at,
+            fetched_at=row.fetched_at,
+            finished_at=row.finished_at,
+        )
+
+
+def _columns(new: NewJob) -> dict[str, Any]:
+    request, picture = new.request, new.picture
+    return {
+        "job_id": new.job_id,
+        "origin": new.origin,
+        "account": new.account,
+        "server_id": new.server_id,
+        "channel_id": new.channel_id,
+        "mode": request.mode,
+        "model": request.model,
+        "gateway": new.gateway,
+        "prompt": request.prompt,
+        "seconds": request.seconds,
+        "shape": request.shape,
+        "quality": request.quality,
+        "keep_watermark": request.keep_watermark,
+        "picture_name": picture and picture.path.name,
+        "picture_type": picture and picture.content_type,
+        "picture_width": picture and picture.width,
+        "picture_height": picture and picture.height,
+        "picture_cropped": picture and picture.cropped,
+        "note": new.note,
+        "stage": Stage.QUEUED,
+        "quote_micros": new.quote.micros,
+        "estimate": new.quote.estimate,
+    }
+
+
+def _booked(kind: str) -> sa.Label[int]:
+    """What the ledger has of a kind for the job in the row (at most one entry, by its unique key)."""
+    total = sa.select(sa.func.coalesce(sa.func.sum(entries.c.amount_micros), 0)).where(
+        entries.c.job_id == jobs.c.job_id, entries.c.kind == kind
+    )
+    return total.scalar_subquery().label(kind)
+
+
+def _has_files() -> sa.ColumnElement[bool]:
+    return sa.or_(jobs.c.clip_name.is_not(None), jobs.c.picture_name.is_not(None))
