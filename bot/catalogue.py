@@ -242,7 +242,9 @@ class Catalogue:
             own = theirs.get("models", {})
             return cls({name: _build(merged, name, models_file if name in own else None) for name in merged})
         except (AttributeError, TypeError) as error:
-            raise SettingsError(f"MODELS_FILE {models_file}: tables and values are mixed up: {error}") from error
+            raise SettingsError(
+                f"MODELS_FILE {models_file}: tables and values are mixed up: {error}"
+            ) from error
 
 
 def _read(path: Path) -> _Table:

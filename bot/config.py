@@ -88,7 +88,9 @@ class Settings(BaseSettings):
     ] = ()
     http_host: Annotated[str, Field(description="Where /healthz listens.")] = "127.0.0.1"
     http_port: Annotated[int, Field(ge=0, le=65535, description="Its port; 0 takes a free one.")] = 8080
-    log_level: Annotated[Literal["debug", "info", "warning", "error"], Field(description="How much to log.")] = "info"
+    log_level: Annotated[
+        Literal["debug", "info", "warning", "error"], Field(description="How much to log.")
+    ] = "info"
     log_format: Annotated[Literal["text", "json"], Field(description="How a line looks.")] = "text"
 
     @pydantic.field_validator("apixo_base_url", "pixazo_base_url")

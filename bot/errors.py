@@ -1,18 +1,20 @@
 """The error tree. Gateways' refusals are values (`models.Failure`), not exceptions.
 
-    BotError
-    ├── UserError               a person did or asked something that cannot be; owns its sentence
-    │   ├── BadOrder            the order contradicts the catalogue or itself
-    │   ├── BadPicture          the file cannot be used as a picture
-    │   ├── ModelUnavailable    the model cannot be ordered now
-    │   ├── OverLimit           the money is not there
-    │   ├── NotHere             the bot may not work in this server or channel
-    │   └── NoSuchJob           no job of that id is this person's to see
-    └── StartupError            the program cannot start; owns its exit code
-        ├── SettingsError       2  a setting or the catalogue is wrong
-        ├── FolderInUse         3  another process holds the data folder
-        ├── SchemaError         4  the database is newer than this program, or broken
-        └── TokenRefused        5  Discord does not know the token
+BotError
+├── UserError               a person did or asked something that cannot be; owns its sentence
+│   ├── BadOrder            the order contradicts the catalogue or itself
+│   ├── BadPicture          the file cannot be used as a picture
+│   ├── ModelUnavailable    the model cannot be ordered now
+│   ├── OverLimit           the money is not there
+│   ├── NotHere             the bot may not work in this server or channel
+│   └── NoSuchJob           no job of that id is this person's to see
+├── ChannelClosed           Discord will not let the bot post there: gone, locked or forbidden
+├── DiscordTrouble          Discord did not answer properly; the same may work later
+└── StartupError            the program cannot start; owns its exit code
+    ├── SettingsError       2  a setting or the catalogue is wrong
+    ├── FolderInUse         3  another process holds the data folder
+    ├── SchemaError         4  the database is newer than this program, or broken
+    └── TokenRefused        5  Discord does not know the token
 """
 
 import datetime as dt
@@ -81,6 +83,14 @@ class NoSuchJob(UserError):
 
     def __init__(self, job_id: str) -> None:
         super().__init__(f"You have no job `{job_id[:20].replace('`', '')}` here. `/video list` shows yours.")
+
+
+class ChannelClosed(BotError):
+    """A channel or message is gone, or the bot may not post there; asking again does not help."""
+
+
+class DiscordTrouble(BotError):
+    """Discord failed or was not reached; asking again may help."""
 
 
 class StartupError(BotError):

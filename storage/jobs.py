@@ -61,7 +61,9 @@ class JobStore:
                 connection, member=member, account=new.account, policy=policy, now=now
             ):
                 standing.check(new.quote.micros)
-            await connection.execute(sa.insert(jobs).values(**_columns(new), member_id=member, created_at=now))
+            await connection.execute(
+                sa.insert(jobs).values(**_columns(new), member_id=member, created_at=now)
+            )
             await self._remember(connection, new.job_id, Stage.QUEUED, "ordered", now)
             job = await self._get(connection, new.job_id)
             await ledger.book(connection, job, "hold", new.quote.micros, reason="ordered", now=now)
@@ -69,17 +71,17 @@ class JobStore:
 
     # The way of a job
 
-    async def card_posted(self, job_id: str, message_id: int) -> Job | None:
-        """Remember the job's card; a new card shows the stage it was posted in."""
+    async def card_posted(self, job_id: str, message_id: int, *, showing: Stage) -> Job:
+        """Remember the job's card, and the stage it was posted with."""
         async with self._database.write() as connection:
             await connection.execute(
                 sa.update(jobs)
                 .where(jobs.c.job_id == job_id)
-                .values(card_message_id=message_id, card_stage=jobs.c.stage)
+                .values(card_message_id=message_id, card_stage=showing)
             )
             return await self._get(connection, job_id)
 
-    async def wait(self, job_id: str, reason: str) -> Job | None:
+    async def wait(self, job_id: str, reason: str) -> Job:
         """Say why a queued job waits; an empty reason takes it back."""
         async with self._database.write() as connection:
             await connection.execute(
@@ -221,16 +223,12 @@ class JobStore:
     async def card_shows(self, job_id: str, stage: Stage) -> None:
         """Remember which stage the card was last edited to."""
         async with self._database.write() as connection:
-            await connection.execute(
-                sa.update(jobs).where(jobs.c.job_id == job_id).values(card_stage=stage)
-            )
+            await connection.execute(sa.update(jobs).where(jobs.c.job_id == job_id).values(card_stage=stage))
 
     async def told(self, job_id: str, stage: Stage) -> None:
         """Remember that the member was told how the job ended."""
         async with self._database.write() as connection:
-            await connection.execute(
-                sa.update(jobs).where(jobs.c.job_id == job_id).values(told_stage=stage)
-            )
+            await connection.execute(sa.update(jobs).where(jobs.c.job_id == job_id).values(told_stage=stage))
 
     # Reading
 
@@ -260,18 +258,12 @@ class JobStore:
                 connection, where, jobs.c.created_at.desc(), jobs.c.job_id, offset=offset, limit=limit
             )
 
-    async def clips_finished_before(self, moment: dt.datetime) -> list[Job]:
-        """Return ended jobs whose files are older than they need to be kept."""
-        old = sa.and_(jobs.c.stage.not_in(_OPEN), jobs.c.finished_at < moment, _has_files())
+    async def files_needed(self, since: dt.datetime) -> set[str]:
+        """Return the names of pictures and clips of jobs that are open or ended after a moment."""
+        recent = sa.or_(jobs.c.stage.in_(_OPEN), jobs.c.finished_at >= since)
         async with self._database.read() as connection:
-            return await self._select(connection, old, jobs.c.finished_at, limit=500)
-
-    async def files_dropped(self, job_id: str) -> None:
-        """Forget a job's files."""
-        async with self._database.write() as connection:
-            await connection.execute(
-                sa.update(jobs).where(jobs.c.job_id == job_id).values(clip_name=None, picture_name=None)
-            )
+            rows = await connection.execute(sa.select(jobs.c.picture_name, jobs.c.clip_name).where(recent))
+            return {name for row in rows for name in row if name is not None}
 
     # How it is done
 
@@ -431,7 +423,3 @@ def _booked(kind: str) -> sa.Label[int]:
         entries.c.job_id == jobs.c.job_id, entries.c.kind == kind
     )
     return total.scalar_subquery().label(kind)
-
-
-def _has_files() -> sa.ColumnElement[bool]:
-    return sa.or_(jobs.c.clip_name.is_not(None), jobs.c.picture_name.is_not(None))

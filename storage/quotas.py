@@ -61,9 +61,9 @@ class QuotaStore:
         async with self._database.read() as connection:
             member = await _find_member(connection, server_id, user_id)
             # A person without a row has no entries: 0 is nobody's id.
-            return (
-                await standings(connection, member=member or 0, account=account, policy=policy, now=now)
-            )[0]
+            return (await standings(connection, member=member or 0, account=account, policy=policy, now=now))[
+                0
+            ]
 
     async def set_limit(
         self, server_id: int, user_id: int, micros: int, *, set_by: int, now: dt.datetime

@@ -75,6 +75,8 @@ class _Task(pydantic.BaseModel):
 class ApixoGateway:
     """One APIXO key. `route` is what `provider` says for models that leave it to the operator."""
 
+    can_probe = True
+
     def __init__(self, http: GatewayHttp, *, name: str, base_url: str, key: str, route: str) -> None:
         self.name = name
         self._http = http
@@ -109,7 +111,7 @@ class ApixoGateway:
             return NoAnswer(detail=self._plain(str(error)))
         return self._checked(reply, task_id)
 
-    async def probe(self) -> bool | None:
+    async def probe(self) -> bool:
         """Read the key's balance; the key works if the gateway answers with a number."""
         try:
             reply = await self._http.get(f"{self._base_url}/apikeys/current-balance", headers=self._headers)
@@ -189,7 +191,9 @@ class ApixoGateway:
             case "success":
                 return Finished(urls=_links(task.result, task.result_urls))
             case "failed":
-                return Failed(failure=verdicts.of_task(self._plain(task.fail_message), self._plain(task.fail_code)))
+                return Failed(
+                    failure=verdicts.of_task(self._plain(task.fail_message), self._plain(task.fail_code))
+                )
             case "pending" | "processing":
                 return Running()
             case unknown:
@@ -225,5 +229,7 @@ def _links(*places: object) -> tuple[str, ...]:
         if isinstance(value, dict):
             value = cast("dict[str, Any]", value).get("resultUrls")
         listed = cast("list[object]", value) if isinstance(value, list) else [value]
-        found += [link for link in listed if isinstance(link, str) and link.startswith(("https://", "http://"))]
+        found += [
+            link for link in listed if isinstance(link, str) and link.startswith(("https://", "http://"))
+        ]
     return tuple(dict.fromkeys(found))

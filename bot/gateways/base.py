@@ -116,6 +116,11 @@ class Gateway(Protocol):
         """The gateway's name in the catalogue."""
         ...
 
+    @property
+    def can_probe(self) -> bool:
+        """Whether the gateway answers a free question that tells if the key works."""
+        ...
+
     async def submit(self, model: Model, request: VideoRequest, picture: str | None) -> Submitted:
         """Order a clip, once. `picture` is a link or a data URL, as the model wants it. Never raises
         for anything the gateway or the network does."""
@@ -125,8 +130,8 @@ class Gateway(Protocol):
         """Look at a task, once, for free. Never raises for anything the gateway or network does."""
         ...
 
-    async def probe(self) -> bool | None:
-        """Ask, for free, whether the key works; None where the gateway offers no such question."""
+    async def probe(self) -> bool:
+        """Ask, for free, whether the key works; only where `can_probe`."""
         ...
 
 
@@ -170,7 +175,9 @@ class GatewayHttp:
             trace_configs=[trace],
         )
         self._free = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=100), cookie_jar=aiohttp.DummyCookieJar(), trace_configs=[trace]
+            connector=aiohttp.TCPConnector(limit=100),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            trace_configs=[trace],
         )
 
     async def __aenter__(self) -> Self:
@@ -238,7 +245,9 @@ def plain(text: str, *, secret: str = "") -> str:
     """Cut a gateway's words to one short line without control characters or our key."""
     if secret:
         text = text.replace(secret, "[key]")
-    return re.sub(r"[\x00-\x20\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]+", " ", text).strip()[:MOST_WORDS]
+    return re.sub(r"[\x00-\x20\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]+", " ", text).strip()[
+        :MOST_WORDS
+    ]
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:

@@ -60,6 +60,8 @@ class _Answer(pydantic.BaseModel):
 class PixazoGateway:
     """One Pixazo subscription key."""
 
+    can_probe = False
+
     def __init__(self, http: GatewayHttp, *, name: str, base_url: str, key: str) -> None:
         self.name = name
         self._http = http
@@ -102,16 +104,17 @@ class PixazoGateway:
             return NoAnswer(detail=self._plain(str(error)))
         return self._checked(reply, task_id)
 
-    async def probe(self) -> bool | None:
+    async def probe(self) -> bool:
         """Pixazo documents no free question: only an order can tell."""
-        return None
+        return False
 
     def _submitted(self, reply: Reply) -> Submitted:
         answer = _answer(reply)
         words = self._plain(answer.words if answer else reply.excerpt)
         if reply.status == TOO_MANY_REQUESTS:
             return NotAccepted(
-                failure=Failure(kind=FailureKind.RATE_LIMITED, detail=words), after_seconds=reply.after_seconds
+                failure=Failure(kind=FailureKind.RATE_LIMITED, detail=words),
+                after_seconds=reply.after_seconds,
             )
         if answer is None:
             return Lost(detail=f"HTTP {reply.status} without a readable answer: {words}")
@@ -149,7 +152,9 @@ class PixazoGateway:
                 # "System error — not charged", says the page's table of status values.
                 failure = verdicts.of_task(words, charged=False)
                 if failure.kind is FailureKind.NO_OUTPUT:
-                    failure = Failure(kind=FailureKind.GATEWAY_DOWN, detail=words, code="ERROR", charged=False)
+                    failure = Failure(
+                        kind=FailureKind.GATEWAY_DOWN, detail=words, code="ERROR", charged=False
+                    )
                 return Failed(failure=failure)
             case "QUEUED" | "PROCESSING" | "IN_QUEUE" | "IN_PROGRESS":
                 return Running()

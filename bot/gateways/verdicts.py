@@ -24,7 +24,10 @@ _CODES = {
 _POLICY = r"(polic|safety|violat|sensitive|nsfw|prohibit|moderat|inappropriate)"
 _PICTURE = r"\b(image|picture|photo|face)s?\b"
 _WORDS = (
-    (FailureKind.NO_BALANCE, r"insufficient\W+(credit|balance|quota|fund)|not (have )?enough (credit|balance)"),
+    (
+        FailureKind.NO_BALANCE,
+        r"insufficient\W+(credit|balance|quota|fund)|not (have )?enough (credit|balance)",
+    ),
     (
         FailureKind.MODEL_GONE,
         r"\bmodel\b.*(not found|not exist|disabled|paused|unknown|not supported|no longer|retired|deprecat"

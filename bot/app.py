@@ -1,0 +1,231 @@
+"""The composition root: opens, wires, starts and closes everything; nothing else constructs."""
+
+import asyncio
+import contextlib
+import datetime as dt
+import logging
+import secrets
+from collections.abc import AsyncGenerator, Coroutine, MutableMapping
+from typing import Any
+
+from bot import media, pacing
+from bot.availability import Availability
+from bot.card_desk import CardDesk
+from bot.catalogue import Catalogue
+from bot.client import SoraBot
+from bot.config import Settings
+from bot.delivery import Delivery
+from bot.errors import SettingsError
+from bot.gateways.apixo import ApixoGateway
+from bot.gateways.base import Gateway, GatewayHttp
+from bot.gateways.download import ClipFetcher
+from bot.gateways.pixazo import PixazoGateway
+from bot.jobs import JobService
+from bot.models import Clock, Sleep, utc_now
+from bot.quotas import Policy
+from bot.sandbox.server import SandboxServer
+from bot.shrink import ClipShrinker
+from bot.spending import SpendingService
+from bot.turnstile import Turnstile
+from bot.worker import JobWorker
+from cogs.admin import AdminCog
+from cogs.buttons import BUTTONS
+from cogs.quota import QuotaCog
+from cogs.video import VideoCog
+from storage.database import Database
+from storage.folder import DataFolder
+from storage.jobs import JobStore
+from storage.outages import MarkStore, OutageStore
+from storage.quotas import QuotaStore
+
+log = logging.getLogger(__name__)
+
+SWEEP_SECONDS = 6 * 3600.0
+
+
+class App:
+    """A wired bot. `failed` is set when a part that should run for ever has ended."""
+
+    def __init__(
+        self,
+        *,
+        bot: SoraBot,
+        jobs: JobService,
+        worker: JobWorker,
+        desk: CardDesk,
+        sweep: Coroutine[Any, Any, None],
+        folder: DataFolder,
+    ) -> None:
+        self.bot = bot
+        self.jobs = jobs
+        self.worker = worker
+        self.desk = desk
+        self.folder = folder
+        self.failed = asyncio.Event()
+        self._sweep = sweep
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def start(self) -> None:
+        """Resume and take work; the bot must be logged in."""
+        for name, part in (("worker", self.worker.run()), ("cards", self.desk.run()), ("sweep", self._sweep)):
+            task = asyncio.create_task(part, name=name)
+            task.add_done_callback(self._watch)
+            self._tasks.append(task)
+
+    async def stop(self) -> None:
+        """Take no more work, let what must not break end, and close Discord."""
+        self.jobs.close()
+        await self.worker.stop()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._sweep.close()
+        await self.bot.close()
+
+    def _watch(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled():
+            log.critical("%s ended unexpectedly", task.get_name(), exc_info=task.exception())
+            self.failed.set()
+
+
+@contextlib.asynccontextmanager
+async def open_app(
+    settings: Settings,
+    *,
+    clock: Clock = utc_now,
+    sleep: Sleep = asyncio.sleep,
+    picture_origins: MutableMapping[str, str] | None = None,
+    render_seconds: float = 20.0,
+) -> AsyncGenerator[App]:
+    """Open everything that a bot needs, in order, and close it in reverse.
+
+    `picture_origins` and `render_seconds` are for the sandbox: see `SandboxServer`.
+
+    Raises:
+        StartupError: with one line that says why, and its exit code.
+    """
+    catalogue = Catalogue.load(settings.models_file)
+    if settings.default_model is not None and settings.default_model not in catalogue.models:
+        raise SettingsError(
+            f"DEFAULT_MODEL: there is no {settings.default_model!r}; there are {', '.join(catalogue.models)}."
+        )
+    policy = Policy(
+        default_member_micros=settings.default_user_monthly_limit,
+        operator_micros=settings.operator_monthly_limit,
+        zone=settings.timezone,
+    )
+    async with contextlib.AsyncExitStack() as stack:
+        folder = stack.enter_context(DataFolder(settings.data_dir))
+        database = Database(folder.database)
+        stack.push_async_callback(database.close)
+        await database.migrate()
+        http = await stack.enter_async_context(GatewayHttp())
+        gateways = _gateways(settings, http)
+        trusted = set(settings.trusted_hosts)
+        if not gateways:
+            sandbox = await stack.enter_async_context(
+                SandboxServer(
+                    folder=folder.sandbox,
+                    clock=clock,
+                    api_key=(key := secrets.token_urlsafe(16)),
+                    picture_origins=picture_origins if picture_origins is not None else {},
+                    render_seconds=render_seconds,
+                )
+            )
+            gateways = _sandbox_gateways(sandbox, http, key)
+            trusted.add(sandbox.host)
+        fetcher = await stack.enter_async_context(ClipFetcher(trusted_hosts=trusted))
+        store = JobStore(database, pictures=folder.pictures, clips=folder.clips)
+        availability = Availability(
+            catalogue,
+            OutageStore(database),
+            gateways=gateways,
+            unprobed=[name for name, gateway in gateways.items() if not gateway.can_probe],
+            default_model=settings.default_model,
+            clock=clock,
+        )
+        await availability.load()
+        bot = SoraBot(marks=MarkStore(database), allowed_servers=settings.allowed_servers)
+        turnstile = Turnstile(
+            1 / pacing.DISCORD_REQUESTS_PER_SECOND, clock=clock, sleep=sleep, name="discord"
+        )
+        stack.push_async_callback(turnstile.close)
+        delivery = Delivery(bot, catalogue, shrinker=ClipShrinker(), turnstile=turnstile, clock=clock)
+        desk = CardDesk(delivery, store, catalogue, clock=clock, sleep=sleep)
+        worker = JobWorker(
+            store=store,
+            availability=availability,
+            gateways=gateways,
+            fetcher=fetcher,
+            channels=delivery,
+            desk=desk,
+            clips=folder.clips,
+            clock=clock,
+            sleep=sleep,
+        )
+        jobs = JobService(
+            store=store,
+            availability=availability,
+            pictures=media.PictureRoom(folder.pictures),
+            policy=policy,
+            driver=worker,
+            clock=clock,
+        )
+        spending = SpendingService(
+            store=QuotaStore(database), availability=availability, policy=policy, clock=clock
+        )
+        bot.attach(jobs, (VideoCog(bot, jobs, availability), QuotaCog(spending), AdminCog(spending)), BUTTONS)
+        app = App(
+            bot=bot,
+            jobs=jobs,
+            worker=worker,
+            desk=desk,
+            sweep=_sweep(folder, store, dt.timedelta(days=settings.keep_days), clock, sleep),
+            folder=folder,
+        )
+        stack.push_async_callback(app.stop)
+        yield app
+
+
+def _gateways(settings: Settings, http: GatewayHttp) -> dict[str, Gateway]:
+    """Build the gateways that have a key."""
+    found: dict[str, Gateway] = {}
+    if settings.apixo_api_key is not None:
+        found["apixo"] = ApixoGateway(
+            http,
+            name="apixo",
+            base_url=str(settings.apixo_base_url),
+            key=settings.apixo_api_key.get_secret_value(),
+            route=settings.apixo_route,
+        )
+    if settings.pixazo_api_key is not None:
+        found["pixazo"] = PixazoGateway(
+            http,
+            name="pixazo",
+            base_url=str(settings.pixazo_base_url),
+            key=settings.pixazo_api_key.get_secret_value(),
+        )
+    return found
+
+
+def _sandbox_gateways(sandbox: SandboxServer, http: GatewayHttp, key: str) -> dict[str, Gateway]:
+    """Build the same clients for the stand-ins."""
+    return {
+        "sandbox-apixo": ApixoGateway(
+            http, name="sandbox-apixo", base_url=sandbox.apixo_base_url, key=key, route="auto"
+        ),
+        "sandbox-pixazo": PixazoGateway(
+            http, name="sandbox-pixazo", base_url=sandbox.pixazo_base_url, key=key
+        ),
+    }
+
+
+async def _sweep(folder: DataFolder, store: JobStore, keep: dt.timedelta, clock: Clock, sleep: Sleep) -> None:
+    """Delete files of jobs that ended longer ago than they are kept."""
+    while True:
+        moment = clock() - keep
+        needed = await store.files_needed(moment)
+        count = await asyncio.to_thread(folder.sweep, older_than=moment, keep=needed)
+        if count:
+            log.info("deleted %d files older than %d days", count, keep.days)
+        await sleep(SWEEP_SECONDS)

@@ -1,0 +1,171 @@
+"""What can be ordered now: the catalogue, less what has no key, is retired or is out."""
+
+import datetime as dt
+from collections.abc import Collection, Iterable
+
+from bot import pacing, text
+from bot.catalogue import Catalogue, Model
+from bot.errors import ModelUnavailable
+from bot.models import Account, Clock, Failure, Outage, OutageScope
+from storage.outages import OutageStore
+
+
+class Availability:
+    """Answers from memory; outages are stored as they come and go.
+
+    `gateways` are the names with a key, `unprobed` those of them that offer no free way to ask
+    whether a stopped key works again: there one order every 15 minutes is the question.
+    """
+
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        store: OutageStore,
+        *,
+        gateways: Collection[str],
+        unprobed: Collection[str],
+        default_model: str | None,
+        clock: Clock,
+    ) -> None:
+        self.catalogue = catalogue
+        self._store = store
+        self._gateways = frozenset(gateways)
+        self._unprobed = frozenset(unprobed)
+        self._default = default_model
+        self._clock = clock
+        self._outages: dict[tuple[OutageScope, str], Outage] = {}
+        self._probed_at: dict[str, dt.datetime] = {}
+
+    async def load(self) -> None:
+        """Read the outages of earlier runs. Each stopped key may be tried again at once: the
+        operator may have restarted to change it."""
+        self._outages = {(outage.scope, outage.subject): outage for outage in await self._store.all()}
+
+    # Asking
+
+    def orderable(self) -> list[Model]:
+        """Return the models that take orders now, in the order of the catalogue."""
+        return [model for model in self.catalogue.models.values() if self.why_not(model) is None]
+
+    def listed(self) -> list[Model]:
+        """Return every model worth knowing of, orderable or not: the sandbox's only while it is open."""
+        return [model for model in self.catalogue.models.values() if not self._is_closed_sandbox(model)]
+
+    @property
+    def account(self) -> Account:
+        """Whose money orders count now."""
+        is_sandbox = all(name.startswith("sandbox-") for name in self._gateways)
+        return Account.SANDBOX if is_sandbox else Account.REAL
+
+    def choose(self, model_id: str | None) -> Model:
+        """Return the named model, or the default one.
+
+        Raises:
+            ModelUnavailable: why not, and what works instead.
+        """
+        wanted = model_id or self._default
+        if wanted is None:
+            models = self.orderable()
+            if not models:
+                raise ModelUnavailable("No model can be ordered now; `/video models` says why.")
+            return models[0]
+        model = self.catalogue.models.get(wanted)
+        if model is None or self._is_closed_sandbox(model):
+            shown = wanted[:60].replace("`", "")
+            raise ModelUnavailable(f"There is no model `{shown}` here. {self._instead()}")
+        reason = self.why_not(model)
+        if reason is not None:
+            raise ModelUnavailable(f"{model.model_id} cannot be ordered: {reason} {self._instead()}")
+        return model
+
+    def why_not(self, model: Model) -> str | None:
+        """Return why a model takes no orders now, or None if it does."""
+        if model.status == "retired":
+            return f"it is retired. {model.note}".strip()
+        if model.gateway not in self._gateways:
+            return "its gateway has no key."
+        out = self.model_outage(model.model_id)
+        if out is not None:
+            return f"the gateway said <t:{_stamp(out.since)}:R> that it is gone ({text.code(out.detail or out.failure)})."
+        stopped = self.key_outage(model.gateway)
+        if stopped is not None and not self._may_be_probed_by_an_order(model.gateway):
+            return (
+                f"{model.gateway} refused the bot's key <t:{_stamp(stopped.since)}:R> "
+                f"({stopped.failure.replace('_', ' ')}); the operator has to act."
+            )
+        return None
+
+    def key_outage(self, gateway: str) -> Outage | None:
+        """Return why a gateway's key is stopped, or None."""
+        return self._outages.get((OutageScope.KEY, gateway))
+
+    def model_outage(self, model_id: str) -> Outage | None:
+        """Return why a model is out, or None; it is tried again after a day."""
+        outage = self._outages.get((OutageScope.MODEL, model_id))
+        if outage is not None and self._clock() - outage.since >= pacing.MODEL_OUT:
+            return None
+        return outage
+
+    def outages(self) -> Iterable[Outage]:
+        """Return everything that is out."""
+        return list(self._outages.values())
+
+    # Changing
+
+    async def stop_key(self, gateway: str, failure: Failure) -> None:
+        """Take no more orders for a gateway that refused the key."""
+        self._probed_at[gateway] = self._clock()
+        await self._record(OutageScope.KEY, gateway, failure)
+
+    async def take_out(self, model_id: str, failure: Failure) -> None:
+        """Take no more orders for a model that the gateway no longer has."""
+        await self._record(OutageScope.MODEL, model_id, failure)
+
+    async def works(self, model: Model) -> None:
+        """The gateway accepted an order: neither its key nor the model is out."""
+        await self.reopen(OutageScope.KEY, model.gateway)
+        await self.reopen(OutageScope.MODEL, model.model_id)
+
+    async def reopen(self, scope: OutageScope, subject: str) -> bool:
+        """Forget an outage; return whether there was one."""
+        if self._outages.pop((scope, subject), None) is None:
+            return False
+        await self._store.clear(scope, subject)
+        return True
+
+    def claim_probe(self, gateway: str) -> bool:
+        """Whether it is time to try a stopped key again; whoever is told yes must try."""
+        now = self._clock()
+        last = self._probed_at.get(gateway)
+        if last is not None and now - last < pacing.PROBE_EVERY:
+            return False
+        self._probed_at[gateway] = now
+        return True
+
+    def _may_be_probed_by_an_order(self, gateway: str) -> bool:
+        last = self._probed_at.get(gateway)
+        due = last is None or self._clock() - last >= pacing.PROBE_EVERY
+        return gateway in self._unprobed and due
+
+    async def _record(self, scope: OutageScope, subject: str, failure: Failure) -> None:
+        earlier = self._outages.get((scope, subject))
+        outage = Outage(
+            scope=scope,
+            subject=subject,
+            failure=failure.kind,
+            detail=failure.detail,
+            since=earlier.since if earlier and scope is OutageScope.KEY else self._clock(),
+        )
+        self._outages[scope, subject] = outage
+        await self._store.record(outage)
+
+    def _is_closed_sandbox(self, model: Model) -> bool:
+        return model.account is Account.SANDBOX and model.gateway not in self._gateways
+
+    def _instead(self) -> str:
+        models = [model.model_id for model in self.orderable()]
+        return f"Instead: {', '.join(models[:5])}." if models else "Nothing else can be ordered now."
+
+
+def _stamp(moment: dt.datetime) -> int:
+    return int(moment.timestamp())

@@ -1,0 +1,76 @@
+"""A job as a Components V2 view: one message that changes with the job."""
+
+import datetime as dt
+
+import discord
+from discord import ui
+
+from bot import messages, text
+from bot.catalogue import Model
+from bot.models import Job, Stage
+
+PICTURE_NAME = "picture"
+MOST_PROMPT = 700
+
+_COLOURS = {
+    Stage.QUEUED: 0x80848E,
+    Stage.SUBMITTING: 0x5865F2,
+    Stage.RENDERING: 0x5865F2,
+    Stage.FETCHING: 0x5865F2,
+    Stage.DELIVERING: 0x5865F2,
+    Stage.UNCERTAIN: 0xF0B232,
+    Stage.DONE: 0x23A55A,
+    Stage.FAILED: 0xF23F43,
+    Stage.CANCELLED: 0x80848E,
+}
+_EXTENSIONS = {"image/jpeg": "jpg", "image/png": "png", "image/webp": "webp"}
+
+
+def cancel_id(job_id: str) -> str:
+    """Return the custom id of a job's cancel button; it carries the id and nothing else."""
+    return f"job:cancel:{job_id}"
+
+
+def picture_name(job: Job) -> str:
+    """Return the name under which the job's picture is attached to its card."""
+    content_type = job.picture.content_type if job.picture else ""
+    return f"{PICTURE_NAME}.{_EXTENSIONS.get(content_type, 'bin')}"
+
+
+def card(job: Job, model: Model, now: dt.datetime) -> ui.LayoutView:
+    """Build the job's card as it should look now; a new view for every edit."""
+    container: ui.Container[ui.LayoutView] = ui.Container(accent_colour=_COLOURS[job.stage])
+    container.add_item(ui.TextDisplay(f"### {messages.STAGE_TITLES[job.stage]} · {model.title}"))
+    container.add_item(ui.TextDisplay(text.code_block(job.request.prompt, MOST_PROMPT)))
+    if job.picture is not None:
+        container.add_item(ui.MediaGallery(discord.MediaGalleryItem(f"attachment://{picture_name(job)}")))
+    progress = messages.progress(job, model, now)
+    if progress:
+        container.add_item(ui.TextDisplay(progress))
+    asked_by = f"<@{job.user_id}> · " if job.user_id is not None else ""
+    lines = [
+        f"{asked_by}{messages.settings_line(job.request)} · {messages.money_line(job)}",
+        *messages.notes(job),
+    ]
+    lines.append(f"Job `{job.job_id}`")
+    container.add_item(ui.TextDisplay("\n".join(f"-# {line}" for line in lines)))
+    if job.stage is Stage.QUEUED:
+        button: ui.Button[ui.LayoutView] = ui.Button(
+            label="Cancel", style=discord.ButtonStyle.secondary, custom_id=cancel_id(job.job_id)
+        )
+        container.add_item(ui.ActionRow(button))
+    view = ui.LayoutView(timeout=None)
+    view.add_item(container)
+    return view
+
+
+def page(lines: list[str]) -> ui.LayoutView:
+    """Build a private page of text, within Discord's 4,000 characters a message."""
+    view = ui.LayoutView(timeout=None)
+    left = 3900
+    for line in lines:
+        view.add_item(ui.TextDisplay(text.cut(line, max(left, 1))))
+        left -= len(line)
+        if left <= 0:
+            break
+    return view

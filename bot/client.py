@@ -1,0 +1,152 @@
+"""The bot as Discord sees it: intents, commands, and the one place where errors are shown."""
+
+import hashlib
+import json
+import logging
+import secrets
+from collections.abc import Collection
+from typing import TYPE_CHECKING, Any
+
+import discord
+from discord import app_commands
+from discord.ext import commands
+
+from bot.errors import NotHere, UserError
+from bot.jobs import JobService
+from storage.outages import MarkStore
+
+if TYPE_CHECKING:
+    from discord.ui import DynamicItem, Item
+
+log = logging.getLogger(__name__)
+
+_COMMANDS_MARK = "registered commands"
+_NEEDED = {
+    "view_channel": "View Channel",
+    "send_messages": "Send Messages",
+    "send_messages_in_threads": "Send Messages in Threads",
+    "attach_files": "Attach Files",
+    "read_message_history": "Read Message History",
+}
+
+
+class _Tree(app_commands.CommandTree["SoraBot"]):
+    async def on_error(
+        self, interaction: discord.Interaction["SoraBot"], error: app_commands.AppCommandError
+    ) -> None:
+        await interaction.client.show_error(interaction, error)
+
+
+class SoraBot(commands.Bot):
+    """A bot without privileged intents: messages that mention it carry their content anyway."""
+
+    jobs: JobService
+
+    def __init__(self, *, marks: MarkStore, allowed_servers: Collection[int]) -> None:
+        super().__init__(
+            command_prefix=(),
+            tree_cls=_Tree,
+            help_command=None,
+            intents=discord.Intents(guilds=True, guild_messages=True),
+            allowed_mentions=discord.AllowedMentions.none(),
+            allowed_installs=app_commands.AppInstallationType(guild=True, user=False),
+            allowed_contexts=app_commands.AppCommandContext(
+                guild=True, dm_channel=False, private_channel=False
+            ),
+            member_cache_flags=discord.MemberCacheFlags.none(),
+            chunk_guilds_at_startup=False,
+            max_messages=None,
+        )
+        self._marks = marks
+        self._allowed_servers = frozenset(allowed_servers)
+        self._parts: tuple[commands.Cog, ...] = ()
+        self._buttons: tuple[type[DynamicItem[Item[Any]]], ...] = ()
+
+    def attach(
+        self, jobs: JobService, cogs: Collection[commands.Cog], buttons: Collection[type[Any]]
+    ) -> None:
+        """Take what the bot offers; once, before it starts."""
+        self.jobs = jobs
+        self._parts = tuple(cogs)
+        self._buttons = tuple(buttons)
+
+    async def setup_hook(self) -> None:
+        """Add commands and buttons, and tell Discord of the commands if they changed."""
+        for cog in self._parts:
+            await self.add_cog(cog)
+        self.add_dynamic_items(*self._buttons)
+        await self._register_commands()
+
+    async def on_message(self, message: discord.Message, /) -> None:
+        """Nothing: this bot has no prefix commands. The video cog listens for mentions."""
+
+    async def _register_commands(self) -> None:
+        """Registering costs a daily allowance and shows late, so it is done only for a changed payload."""
+        payload = [command.to_dict(self.tree) for command in self.tree.get_commands()]
+        payload.sort(key=lambda command: (command["type"], command["name"]))
+        written = json.dumps([self.application_id, payload], sort_keys=True)
+        digest = hashlib.sha256(written.encode()).hexdigest()
+        if await self._marks.get(_COMMANDS_MARK) == digest:
+            return
+        await self.tree.sync()
+        await self._marks.set(_COMMANDS_MARK, digest)
+        log.info("registered %d commands", len(payload))
+
+    # May this be ordered here?
+
+    def check_place(self, server_id: int | None, channel: object, permissions: discord.Permissions) -> None:
+        """Refuse servers the operator did not allow and channels the bot cannot work in.
+
+        Raises:
+            NotHere: naming the setting or the missing permission.
+        """
+        if server_id is None:
+            raise NotHere("Orders are taken in servers only.")
+        if self._allowed_servers:
+            allowed = server_id in self._allowed_servers
+        else:
+            allowed = len(self.guilds) == 1
+        if not allowed:
+            raise NotHere(
+                "This bot takes no orders in this server. Its operator can allow it with the setting "
+                f"ALLOWED_SERVERS (this server is {server_id})."
+            )
+        in_thread = isinstance(channel, discord.Thread)
+        unneeded = "send_messages" if in_thread else "send_messages_in_threads"
+        missing = [
+            title for name, title in _NEEDED.items() if name != unneeded and not getattr(permissions, name)
+        ]
+        if missing:
+            raise NotHere(
+                f"I cannot work in this channel: I lack {' and '.join(f'**{title}**' for title in missing)}. "
+                "Ask a server admin to allow it. Nothing was charged."
+            )
+
+    # Errors
+
+    async def show_error(self, interaction: discord.Interaction[Any], error: Exception) -> None:
+        """Show a person's own mistake as its sentence, anything else as a reference to the log."""
+        cause = getattr(error, "original", error)
+        if isinstance(cause, UserError):
+            sentence = str(cause)
+        elif isinstance(cause, app_commands.CheckFailure):
+            sentence = "You may not use this command here."
+        else:
+            reference = secrets.token_hex(4)
+            log.error("reference %s: %r failed", reference, interaction.data, exc_info=cause)
+            sentence = (
+                "Something went wrong in the bot; nothing more was done. "
+                f"Tell its operator this reference: `{reference}`."
+            )
+        try:
+            await answer(interaction, sentence)
+        except discord.HTTPException:
+            log.warning("could not tell of an error: %s", sentence)
+
+
+async def answer(interaction: discord.Interaction[Any], content: str, **more: Any) -> None:
+    """Answer privately: as the first response, or in place of the "thinking" one."""
+    if interaction.response.is_done():
+        await interaction.edit_original_response(content=content, **more)
+    else:
+        await interaction.response.send_message(content, ephemeral=True, **more)

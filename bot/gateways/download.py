@@ -1,0 +1,173 @@
+"""Fetch a finished clip from wherever the gateway says it is, trusting nothing about that place."""
+
+import asyncio
+import ipaddress
+import logging
+import socket
+from collections.abc import Collection, Sequence
+from pathlib import Path
+from typing import Self
+
+import aiohttp
+from aiohttp.abc import AbstractResolver, ResolveResult
+from yarl import URL
+
+from bot import media
+
+log = logging.getLogger(__name__)
+
+MOST_CLIP_BYTES = 1024 * 1024 * 1024
+MOST_SECONDS = 900
+QUIET_SECONDS = 60
+MOST_REDIRECTS = 5
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_HEAD_BYTES = 12
+_MOST_PIECE = 256 * 1024
+
+
+class FetchError(Exception):
+    """No clip from this link. `lasting` says that asking again will hardly help."""
+
+    def __init__(self, detail: str, *, lasting: bool) -> None:
+        super().__init__(detail)
+        self.lasting = lasting
+
+
+class ClipFetcher:
+    """Downloads clips. `trusted_hosts` (`host` or `host:port`) may be private and speak plain http."""
+
+    def __init__(self, *, trusted_hosts: Collection[str]) -> None:
+        self._trusted = frozenset(host.lower() for host in trusted_hosts)
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(resolver=_PublicResolver(self._trusted), use_dns_cache=False),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            auto_decompress=False,
+            timeout=aiohttp.ClientTimeout(total=MOST_SECONDS, sock_connect=30, sock_read=QUIET_SECONDS),
+        )
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._session.close()
+
+    async def fetch(self, urls: Sequence[str], target: Path) -> None:
+        """Stream the first link that leads to an MP4 into `target`, which appears whole or not at all.
+
+        Raises:
+            FetchError: no link did; `lasting` only where every one of them failed for good.
+        """
+        problems: list[FetchError] = []
+        for url in urls:
+            try:
+                await self._fetch(url, target)
+            except FetchError as error:
+                log.warning("clip link failed: %s", error)
+                problems.append(error)
+            else:
+                return
+        raise FetchError(
+            "; ".join(dict.fromkeys(map(str, problems))) or "there is no link",
+            lasting=all(problem.lasting for problem in problems),
+        )
+
+    async def _fetch(self, url: str, target: Path) -> None:
+        part = target.with_name(f"{target.name}.part")
+        try:
+            address = URL(url)
+            for _ in range(MOST_REDIRECTS + 1):
+                self._check(address)
+                async with self._session.get(address, allow_redirects=False) as response:
+                    if response.status in _REDIRECTS:
+                        address = address.join(URL(response.headers.get("Location", "")))
+                        continue
+                    if response.status != 200:  # noqa: PLR2004 - the one status with a whole file
+                        raise FetchError(f"the link answers HTTP {response.status}", lasting=False)
+                    await _stream(response, part)
+                    await asyncio.to_thread(part.replace, target)
+                    return
+            raise FetchError("the link redirects in circles", lasting=True)
+        except (aiohttp.ClientError, OSError) as error:
+            raise FetchError(f"{type(error).__name__}: {error}"[:200], lasting=False) from error
+        except ValueError as error:
+            raise FetchError(f"the link is malformed: {error}"[:200], lasting=True) from error
+        finally:
+            part.unlink(missing_ok=True)
+
+    def _check(self, address: URL) -> None:
+        """Refuse schemes and literal addresses; names are checked when they are resolved."""
+        host = (address.host or "").lower()
+        if is_trusted(self._trusted, host, address.port):
+            if address.scheme in {"http", "https"}:
+                return
+        elif address.scheme == "https":
+            try:
+                public = is_public(host)
+            except ValueError:
+                return  # a name, not an address
+            if public:
+                return
+        raise FetchError(f"the link's place {address.scheme}://{host} is not allowed", lasting=True)
+
+
+class _PublicResolver(AbstractResolver):
+    """Resolves names to public addresses only. The connector connects to exactly what is returned
+    here, so a name cannot point elsewhere between the check and the connection."""
+
+    def __init__(self, trusted: frozenset[str]) -> None:
+        self._trusted = trusted
+        self._inner = aiohttp.ThreadedResolver()
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        """Resolve, and fail where any address of the name is private."""
+        found = await self._inner.resolve(host, port, family)
+        if not is_trusted(self._trusted, host.lower(), port) and not all(
+            is_public(result["host"]) for result in found
+        ):
+            raise FetchError(f"the link's place {host} is not allowed", lasting=True)
+        return found
+
+    async def close(self) -> None:
+        """Nothing is open."""
+        await self._inner.close()
+
+
+def is_trusted(trusted: Collection[str], host: str, port: int | None) -> bool:
+    """Whether the operator named this host, or this host and port."""
+    return host in trusted or f"{host}:{port}" in trusted
+
+
+def is_public(address: str) -> bool:
+    """Whether a literal address is one of the public internet.
+
+    Raises:
+        ValueError: it is no literal address.
+    """
+    ip = ipaddress.ip_address(address.partition("%")[0])
+    if isinstance(ip, ipaddress.IPv6Address):
+        ip = ip.ipv4_mapped or ip.sixtofour or ip
+    return ip.is_global and not ip.is_multicast and ip not in _NAT64
+
+
+# A translator there would reach private IPv4 addresses: RFC 6052, https://www.rfc-editor.org/rfc/rfc6052
+_NAT64 = ipaddress.ip_network("64:ff9b::/96")
+
+
+async def _stream(response: aiohttp.ClientResponse, part: Path) -> None:
+    """Write the body to `part`, stopping as soon as it is too long or no MP4."""
+    size = 0
+    head = b""
+    with part.open("wb") as file:
+        async for piece in response.content.iter_chunked(_MOST_PIECE):
+            if len(head) < _HEAD_BYTES:
+                head += piece[:_HEAD_BYTES]
+                if len(head) >= _HEAD_BYTES and not media.is_mp4(head):
+                    break
+            size += len(piece)
+            if size > MOST_CLIP_BYTES:
+                raise FetchError(f"the file is larger than {MOST_CLIP_BYTES:,} bytes", lasting=True)
+            await asyncio.to_thread(file.write, piece)
+    if not media.is_mp4(head):
+        raise FetchError("the link leads to something that is no MP4 video", lasting=True)

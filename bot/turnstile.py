@@ -1,0 +1,56 @@
+"""Lets requests through one by one, evenly spaced, the most urgent first."""
+
+import asyncio
+import contextlib
+import datetime as dt
+import heapq
+import itertools
+
+from bot.models import Clock, Sleep
+
+
+class Turnstile:
+    """One request every `spacing_seconds`, never two at once, so that a restart cannot burst either.
+
+    Waiters pass by rank (0 first), then in the order they came.
+    """
+
+    def __init__(self, spacing_seconds: float, *, clock: Clock, sleep: Sleep, name: str) -> None:
+        self._spacing = dt.timedelta(seconds=spacing_seconds)
+        self._clock = clock
+        self._sleep = sleep
+        self._name = name
+        self._free_at = clock()
+        self._order = itertools.count()
+        self._waiting: list[tuple[int, int, asyncio.Future[None]]] = []
+        self._pump: asyncio.Task[None] | None = None
+
+    async def enter(self, rank: int) -> None:
+        """Wait for this request's turn."""
+        turn = asyncio.get_running_loop().create_future()
+        heapq.heappush(self._waiting, (rank, next(self._order), turn))
+        if self._pump is None or self._pump.done():
+            self._pump = asyncio.create_task(self._let_through(), name=f"turnstile {self._name}")
+        await turn
+
+    def stop_for(self, seconds: float) -> None:
+        """Let nobody through for a while: the other side asked for fewer requests."""
+        self._free_at = max(self._free_at, self._clock() + dt.timedelta(seconds=seconds))
+
+    async def close(self) -> None:
+        """Stop; whoever still waits is waiting in a task that is being cancelled."""
+        if self._pump is not None:
+            self._pump.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._pump
+
+    async def _let_through(self) -> None:
+        while self._waiting:
+            now = self._clock()
+            if now < self._free_at:
+                await self._sleep((self._free_at - now).total_seconds())
+                continue
+            _, _, turn = heapq.heappop(self._waiting)
+            if not turn.done():
+                self._free_at = now + self._spacing
+                turn.set_result(None)
