@@ -1,0 +1,1 @@
+"""Stand-ins on localhost for what costs money or needs an account."""

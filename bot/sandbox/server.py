@@ -1,0 +1,151 @@
+"""Serves the stand-ins for both gateways, and the clips they make, on 127.0.0.1."""
+
+import contextlib
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import aiohttp
+from aiohttp import web
+
+from bot.catalogue import Catalogue
+from bot.models import Clock
+from bot.sandbox.apixo import ApixoDialect
+from bot.sandbox.pictures import PictureFetcher
+from bot.sandbox.pixazo import PixazoDialect
+from bot.sandbox.render import Render, render_clip
+from bot.sandbox.studio import Studio
+from bot.sandbox.tasks import State
+from bot.sandbox.triggers import Trigger
+
+_HOST = "127.0.0.1"
+_MOST_BODY_BYTES = 32 * 1024 * 1024  # a picture of 10 MB written as base64, and room for more
+_WEB_PAGE = "<!doctype html><title>Expired</title><p>This file has expired.</p>"
+
+
+class SandboxServer:
+    """Both gateways behind one port and one key; an async context manager.
+
+    A task lasts at least `render_seconds`. `picture_origins` maps the origin of a picture's
+    address to the origin it is fetched from instead; it may be filled in after the start. Port 0
+    takes a free one. Tasks and clips live in `folder`, which belongs to the sandbox alone.
+    """
+
+    def __init__(
+        self,
+        *,
+        folder: Path,
+        clock: Clock,
+        api_key: str,
+        picture_origins: Mapping[str, str],
+        render_seconds: float = 20,
+        port: int = 0,
+        render: Render = render_clip,
+    ) -> None:
+        self._folder = folder
+        self._clock = clock
+        self._api_key = api_key
+        self._picture_origins = picture_origins
+        self._render_seconds = render_seconds
+        self._port = port
+        self._render = render
+        self._opened = contextlib.AsyncExitStack()
+        self._address: tuple[str, int] | None = None
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    async def start(self) -> None:
+        """Listen, and take up again the tasks of the last run.
+
+        Raises:
+            OSError: the port is taken, or the folder cannot be used.
+            SettingsError: the shipped catalogue is broken.
+        """
+        catalogue = Catalogue.load()
+        async with contextlib.AsyncExitStack() as opened:
+            session = await opened.enter_async_context(aiohttp.ClientSession())
+            fetcher = PictureFetcher(session, self._picture_origins)
+            studio = Studio(
+                folder=self._folder,
+                clock=self._clock,
+                catalogue=catalogue,
+                fetcher=fetcher,
+                render=self._render,
+                render_seconds=self._render_seconds,
+            )
+            opened.push_async_callback(studio.close)
+            await studio.start()
+            runner = web.AppRunner(
+                self._app(studio, fetcher, catalogue), access_log=None, shutdown_timeout=1.0
+            )
+            opened.push_async_callback(runner.cleanup)
+            await runner.setup()
+            await web.TCPSite(runner, _HOST, self._port).start()
+            self._address = runner.addresses[0]
+            self._opened = opened.pop_all()
+
+    async def close(self) -> None:
+        """Stop serving and rendering; a clip under way is rendered again at the next start."""
+        self._address = None
+        await self._opened.aclose()
+
+    @property
+    def host(self) -> str:
+        """Host and port, as in `127.0.0.1:40001`."""
+        if self._address is None:
+            raise RuntimeError("the sandbox is not running")
+        return f"{_HOST}:{self._address[1]}"
+
+    @property
+    def origin(self) -> str:
+        """Where everything lies, as in `http://127.0.0.1:40001`."""
+        return f"http://{self.host}"
+
+    @property
+    def apixo_base_url(self) -> str:
+        """APIXO_BASE_URL of this sandbox."""
+        return f"{self.origin}/api/v1"
+
+    @property
+    def pixazo_base_url(self) -> str:
+        """PIXAZO_BASE_URL of this sandbox."""
+        return self.origin
+
+    def _app(self, studio: Studio, fetcher: PictureFetcher, catalogue: Catalogue) -> web.Application:
+        apixo = ApixoDialect(
+            studio=studio,
+            catalogue=catalogue,
+            clock=self._clock,
+            api_key=self._api_key,
+            origin=lambda: self.origin,
+        )
+        pixazo = PixazoDialect(
+            studio=studio,
+            fetcher=fetcher,
+            clock=self._clock,
+            api_key=self._api_key,
+            origin=lambda: self.origin,
+        )
+
+        async def serve_clip(request: web.Request) -> web.StreamResponse:
+            task = studio.find(request.match_info["task_id"])
+            if task is None or task.state(self._clock()) is not State.SUCCESS:
+                raise web.HTTPNotFound
+            if Trigger.FILE in task.triggers:
+                return web.Response(text=_WEB_PAGE, content_type="text/html")
+            return web.FileResponse(studio.clip_path(task))
+
+        app = web.Application(client_max_size=_MOST_BODY_BYTES)
+        app.add_routes([*apixo.routes(), *pixazo.routes(), web.get("/files/{task_id}.mp4", serve_clip)])
+        return app

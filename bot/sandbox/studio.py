@@ -1,0 +1,191 @@
+"""Takes orders, charges play money, and renders at most two clips at a time; resumes what a kill left."""
+
+import asyncio
+import dataclasses
+import datetime as dt
+import logging
+from pathlib import Path
+
+from bot.catalogue import Catalogue
+from bot.models import Clock, Mode, Shape, VideoRequest
+from bot.money import MICROS_PER_DOLLAR
+from bot.sandbox.drawing import Clip
+from bot.sandbox.pictures import BadPicture, PictureFetcher, examine
+from bot.sandbox.render import Render
+from bot.sandbox.sizes import pixels
+from bot.sandbox.tasks import KEPT_FOR, Fault, State, Task, TaskFolder
+from bot.sandbox.triggers import Trigger, triggers_in
+
+log = logging.getLogger(__name__)
+
+PLAY_MONEY_MICROS = 100 * MICROS_PER_DOLLAR
+_RENDERERS = 2
+_SLOWNESS = 3
+
+
+class NotEnoughMoney(Exception):
+    """The play money does not cover the order."""
+
+
+class Studio:
+    """Everything the dialects share. A task lasts at least `render_seconds`."""
+
+    def __init__(
+        self,
+        *,
+        folder: Path,
+        clock: Clock,
+        catalogue: Catalogue,
+        fetcher: PictureFetcher,
+        render: Render,
+        render_seconds: float,
+    ) -> None:
+        self._folder = TaskFolder(folder)
+        self._clock = clock
+        self._catalogue = catalogue
+        self._fetcher = fetcher
+        self._render = render
+        self._render_seconds = render_seconds
+        self._tasks: dict[str, Task] = {}
+        self._running: set[asyncio.Task[None]] = set()
+        self._renderers = asyncio.Semaphore(_RENDERERS)
+
+    async def start(self) -> None:
+        """Read the folder, and take up again what was not finished."""
+        self._tasks = await asyncio.to_thread(self._folder.load)
+        await self._forget_old()
+        for task in self._tasks.values():
+            if task.ended_at is None:
+                self._begin(task)
+
+    async def close(self) -> None:
+        """Stop rendering; whatever was under way is taken up at the next start."""
+        for running in self._running:
+            running.cancel()
+        await asyncio.gather(*self._running, return_exceptions=True)
+
+    async def accept(
+        self,
+        request: VideoRequest,
+        *,
+        task_id: str,
+        picture: bytes = b"",
+        picture_url: str = "",
+        shape_by_picture: bool = False,
+    ) -> Task:
+        """Charge an order and store it as a task; its picture is given, or fetched when it starts.
+
+        Raises:
+            NotEnoughMoney: the balance does not cover it.
+        """
+        await self._forget_old()
+        model = self._catalogue.models[request.model]
+        price_micros = model.quote(request).micros
+        if price_micros > self.balance_micros(model.gateway):
+            raise NotEnoughMoney
+        now = self._clock()
+        slowness = _SLOWNESS if Trigger.SLOW in triggers_in(request.prompt) else 1
+        task = Task(
+            task_id=task_id,
+            gateway=model.gateway,
+            request=request,
+            picture_url=picture_url,
+            shape_by_picture=shape_by_picture,
+            price_micros=price_micros,
+            created_at=now,
+            due_at=now + dt.timedelta(seconds=self._render_seconds * slowness),
+        )
+        # It counts from here on, so that orders arriving during the write see the money gone.
+        self._tasks[task_id] = task
+        try:
+            await asyncio.to_thread(self._folder.save, task, picture)
+        except Exception:
+            del self._tasks[task_id]
+            raise
+        self._begin(task)
+        return task
+
+    def find(self, task_id: str) -> Task | None:
+        """The task of this id, whatever its gateway."""
+        return self._tasks.get(task_id)
+
+    def clip_path(self, task: Task) -> Path:
+        """Where the clip of a finished task lies."""
+        return self._folder.clip(task.task_id)
+
+    def count_open(self, model_id: str) -> int:
+        """How many tasks of a model are not over yet."""
+        now = self._clock()
+        open_states = {State.PENDING, State.PROCESSING}
+        return sum(
+            task.request.model == model_id and task.state(now) in open_states for task in self._tasks.values()
+        )
+
+    def balance_micros(self, gateway: str) -> int:
+        """What is left of the play money at a gateway; what tasks took comes back with their end of life."""
+        now = self._clock()
+        spent = sum(task.cost_micros(now) for task in self._tasks.values() if task.gateway == gateway)
+        return PLAY_MONEY_MICROS - spent
+
+    def _begin(self, task: Task) -> None:
+        running = asyncio.create_task(self._run(task), name=f"sandbox-{task.task_id}")
+        self._running.add(running)
+        running.add_done_callback(self._running.discard)
+
+    async def _run(self, task: Task) -> None:
+        async with self._renderers:
+            started = await self._keep(dataclasses.replace(task, started_at=self._clock()))
+            try:
+                fault = await self._make(started)
+            except BadPicture as error:
+                fault = error.fault
+            except Exception:
+                # Whatever happened, the task must end, as it would at a gateway.
+                log.exception("Sandbox task %s cannot be rendered", task.task_id)
+                fault = Fault.GENERATION_FAILED
+            await self._keep(dataclasses.replace(started, ended_at=self._clock(), fault=fault))
+
+    async def _make(self, task: Task) -> Fault | None:
+        if task.asked_fault or not task.has_clip:
+            return task.asked_fault
+        request = task.request
+        picture = await self._picture(task)
+        shape = request.shape
+        if task.shape_by_picture:
+            facts = await asyncio.to_thread(examine, picture)
+            shape = Shape.LANDSCAPE if facts.width >= facts.height else Shape.PORTRAIT
+        width, height = pixels(shape, request.quality)
+        kept = ", watermark kept" if request.keep_watermark else ""
+        clip = Clip(
+            prompt=request.prompt,
+            detail=f"{request.model}, {request.seconds} s, {width} x {height}{kept}",
+            seconds=request.seconds,
+            width=width,
+            height=height,
+            picture=picture,
+        )
+        await self._render(clip, self._folder.clip(task.task_id))
+        return None
+
+    async def _picture(self, task: Task) -> bytes:
+        if task.request.mode is not Mode.IMAGE:
+            return b""
+        path = self._folder.picture(task.task_id)
+        if task.picture_url and not path.exists():
+            # Kept, because the link may have died by the time a killed task is taken up again.
+            picture = await self._fetcher.fetch(task.picture_url)
+            await asyncio.to_thread(self._folder.write, path, picture)
+        return await asyncio.to_thread(path.read_bytes)
+
+    async def _keep(self, task: Task) -> Task:
+        await asyncio.to_thread(self._folder.save, task)
+        self._tasks[task.task_id] = task
+        if task.ended_at is not None:
+            self._folder.picture(task.task_id).unlink(missing_ok=True)
+        return task
+
+    async def _forget_old(self) -> None:
+        oldest = self._clock() - KEPT_FOR
+        for task in [task for task in self._tasks.values() if task.ended_at and task.ended_at < oldest]:
+            self._tasks.pop(task.task_id, None)
+            await asyncio.to_thread(self._folder.remove, task.task_id)
