@@ -115,3 +115,16 @@ def _drawable(text: str) -> str:
 
 def _is_seen(character: str) -> bool:
     return character.isspace() or unicodedata.category(character)[0] != "C"
+
+
+def sample_picture() -> bytes:
+    """A small PNG of hills under a sky, for the demo's order with a picture."""
+    image = background(Clip(prompt="", detail="", seconds=1, width=960 - DRIFT_PIXELS, height=540))
+    draw = ImageDraw.Draw(image)
+    width, height = image.size
+    draw.ellipse((width * 0.62, height * 0.2, width * 0.74, height * 0.2 + width * 0.12), fill=(255, 236, 190))
+    for shade, left in (((52, 44, 92), -0.2), ((34, 32, 66), 0.35)):
+        draw.ellipse((width * left, height * 0.6, width * (left + 0.9), height * 1.6), fill=shade)
+    with io.BytesIO() as file:
+        image.save(file, "PNG")
+        return file.getvalue()
