@@ -1,4 +1,4 @@
-"""Fits a picture to what a model takes, and runs ffmpeg within limits; nothing else imports either."""
+"""Fits a picture to what a model takes, and runs ffmpeg within limits."""
 
 import asyncio
 import contextlib
@@ -219,21 +219,25 @@ def _window(size: _Pixels, ratio: float | None) -> _Pixels:
 def _redrawn(
     image: Image.Image, turn: Image.Transpose | None, ratio: float | None, wanted: _Pixels
 ) -> Image.Image:
-    """Decode, turn upright, cut the middle out and resize, as RGB or RGBA."""
-    size = _seen(image.size, turn)
-    window = _window(size, ratio)
+    """Decode, cut the middle out and resize, as RGB or RGBA; turned last, when there is least to turn."""
+
+    def window() -> _Pixels:
+        return _seen(_window(_seen(image.size, turn), ratio), turn)
+
+    goal = _seen(wanted, turn)  # this, like `window`, lies as the file does
     # A JPEG is decoded at a half, quarter or eighth where that still leaves twice what is wanted,
     # the margin Pillow's own Image.thumbnail keeps.
-    least = 2 * max(wanted[0] / window[0], wanted[1] / window[1])
+    least = 2 * max(goal[0] / window()[0], goal[1] / window()[1])
     image.draft(None, (math.ceil(image.width * least), math.ceil(image.height * least)))
     image.load()
-    upright = _plain(image if turn is None else image.transpose(turn))
-    width, height = _window(upright.size, ratio)
-    left, top = (upright.width - width) // 2, (upright.height - height) // 2
-    box = (left, top, left + width, top + height)
-    return upright.resize(  # pyright: ignore[reportUnknownMemberType] - one overload names NumPy
-        wanted, Image.Resampling.LANCZOS, box=box, reducing_gap=3.0
-    )
+    width, height = window()
+    left, top = (image.width - width) // 2, (image.height - height) // 2
+    fitted = _plain(image)
+    if fitted.size != goal:
+        fitted = fitted.resize(  # pyright: ignore[reportUnknownMemberType] - one overload names NumPy
+            goal, Image.Resampling.LANCZOS, box=(left, top, left + width, top + height), reducing_gap=3.0
+        )
+    return fitted.transpose(turn) if turn is not None else fitted
 
 
 def _plain(image: Image.Image) -> Image.Image:
@@ -241,7 +245,8 @@ def _plain(image: Image.Image) -> Image.Image:
     if image.mode.startswith("I"):  # 16 bits of grey; convert() alone would clip them to 8, not scale
         image = Image.eval(image.convert("I"), lambda value: value / 257).convert("L")
         image.info.pop("transparency", None)
-    return image.convert("RGBA" if image.has_transparency_data else "RGB")
+    mode = "RGBA" if image.has_transparency_data else "RGB"
+    return image if image.mode == mode else image.convert(mode)
 
 
 def _profile(image: Image.Image) -> bytes | None:
