@@ -1,0 +1,212 @@
+"""A whole bot in a simulated Discord, in front of a gateway that does as the test says.
+
+Everything is real but three things: Discord (SimCord), the gateway (`tests/fake_apixo.py`, over
+HTTP) and time, which stands still until `World.until` moves it from one sleeper to the next.
+"""
+
+import asyncio
+import contextlib
+import datetime as dt
+import heapq
+import io
+import itertools
+from collections.abc import AsyncGenerator, Callable
+from pathlib import Path
+from typing import Any
+
+import discord
+import simcord
+from PIL import Image
+
+from bot.app import App, open_app
+from bot.config import Settings
+from bot.errors import UserError
+from bot.models import Job, Stage
+from storage.database import Database
+from storage.jobs import JobStore
+from tests.fake_apixo import FakeApixo
+
+START = dt.datetime(2026, 11, 21, 12, 0, tzinfo=dt.UTC)
+MOST_STEPS = 20_000
+BREATH = 0.001  # real seconds in which sockets, threads and SQLite may answer before time moves on
+
+
+class SteppedTime:
+    """A clock and a sleep whose time moves only when it is told to, to the next sleeper's end."""
+
+    def __init__(self, start: dt.datetime = START) -> None:
+        self._now = start
+        self._order = itertools.count()
+        self._sleepers: list[tuple[dt.datetime, int, asyncio.Future[None]]] = []
+
+    def now(self) -> dt.datetime:
+        return self._now
+
+    async def sleep(self, seconds: float) -> None:
+        woken = asyncio.get_running_loop().create_future()
+        end = self._now + dt.timedelta(seconds=max(seconds, 0))
+        heapq.heappush(self._sleepers, (end, next(self._order), woken))
+        await woken
+
+    def step(self) -> None:
+        """Move to the end of the sleep that ends first, and wake all who sleep until then."""
+        while self._sleepers and self._sleepers[0][2].done():
+            heapq.heappop(self._sleepers)
+        if not self._sleepers:
+            return
+        self._now = max(self._now, self._sleepers[0][0])
+        while self._sleepers and self._sleepers[0][0] <= self._now:
+            _, _, woken = heapq.heappop(self._sleepers)
+            if not woken.done():
+                woken.set_result(None)
+
+    def jump(self, **delta: float) -> None:
+        """Move by a stretch at once, as when the process slept."""
+        self._now += dt.timedelta(**delta)
+
+
+class World:
+    """One server with a channel, three people and the bot."""
+
+    def __init__(self, app: App, env: simcord.Env, time: SteppedTime, gateway: FakeApixo) -> None:
+        self.app = app
+        self.env = env
+        self.time = time
+        self.gateway = gateway
+        self.guild = env.create_guild("Team")
+        self.channel = self.guild.create_text_channel("videos")
+        staff = self.guild.create_role("Staff", permissions=discord.Permissions(manage_guild=True))
+        self.member = self.guild.add_member(env.create_user("member"))
+        self.other = self.guild.add_member(env.create_user("other"))
+        self.staff = self.guild.add_member(env.create_user("staff"), roles=[staff])
+        self.store = JobStore(
+            Database(app.folder.database), pictures=app.folder.pictures, clips=app.folder.clips
+        )
+
+    # Acting
+
+    async def create(self, *, by: Any = None, **options: Any) -> str:
+        """Use /video create; return what the person reads."""
+        result = await (by or self.member).slash(self.channel, "video create", **options)
+        assert result.ephemeral
+        return result.response.content
+
+    async def ask(self, command: str, *, by: Any = None, **options: Any) -> str:
+        """Use a command; return what the person reads, the texts of components included."""
+        result = await (by or self.member).slash(self.channel, command, **options)
+        assert result.ephemeral
+        return result.response.content or "\n".join(_texts(result.response.components))
+
+    # Waiting
+
+    async def until(self, condition: Callable[[], Any]) -> None:
+        """Let the bot work, moving time along, until the condition holds."""
+        for _ in range(MOST_STEPS):
+            for _ in range(3):
+                await asyncio.sleep(BREATH)
+                found = condition()
+                if found.__await__ if hasattr(found, "__await__") else None:
+                    found = await found
+                if found:
+                    return
+            self.time.step()
+        jobs = await self.jobs()
+        raise AssertionError(f"it never came to that; jobs: {[(job.stage, job.failure) for job in jobs]}")
+
+    async def settled(self) -> None:
+        """Wait until no job has anything left to do and every card is true."""
+        await self.until(lambda: not self.app.worker.busy_jobs and self.app.desk.is_quiet)
+
+    async def reached(self, stage: Stage) -> Job:
+        """Wait until the newest job is in a stage; return it."""
+
+        async def there() -> bool:
+            jobs = await self.jobs()
+            return bool(jobs) and jobs[0].stage is stage
+
+        await self.until(there)
+        return (await self.jobs())[0]
+
+    # Looking
+
+    async def jobs(self, *, of: Any = None) -> list[Job]:
+        """Return a person's jobs, newest first."""
+        return await self.store.of_member(self.guild.id, (of or self.member).id)
+
+    async def job(self) -> Job:
+        """Return the newest job."""
+        return (await self.jobs())[0]
+
+    async def card(self, job: Job | None = None) -> str:
+        """Return the texts of the job's card."""
+        message = await self.card_message(job)
+        return "\n".join(_texts([part.to_dict() for part in message.components]))
+
+    async def card_message(self, job: Job | None = None) -> discord.Message:
+        """Return the message that is the card of a job, the newest by default."""
+        job = job or await self.job()
+        return next(one for one in self.posts() if one.id == job.card_message_id)
+
+    def posts(self) -> list[discord.Message]:
+        """Return what everybody sees in the channel, oldest first."""
+        return self.channel.history()
+
+    def answers(self) -> list[discord.Message]:
+        """Return the bot's messages that are no cards."""
+        return [message for message in self.posts() if message.author.bot and not message.components]
+
+
+@contextlib.asynccontextmanager
+async def open_world(
+    folder: Path, *, time: SteppedTime | None = None, gateway: FakeApixo | None = None, **settings: Any
+) -> AsyncGenerator[World]:
+    """Start a bot with an APIXO key whose gateway is the fake one."""
+    async with contextlib.AsyncExitStack() as stack:
+        time = time or SteppedTime()
+        gateway = gateway or await stack.enter_async_context(FakeApixo())
+        values = {
+            "data_dir": folder,
+            "apixo_api_key": gateway.key,
+            "apixo_base_url": gateway.base_url,
+            "trusted_hosts": gateway.host,
+            "default_user_monthly_limit": "100",
+            **settings,
+        }
+        app = await stack.enter_async_context(
+            open_app(Settings(**values), clock=time.now, sleep=time.sleep)
+        )
+        # Not simcord.run: it sets a context variable, and a fixture ends in another context.
+        env = simcord.Env(app.bot)
+        await env.start()
+        stack.push_async_callback(env.shutdown)
+        world = World(app, env, time, gateway)
+        stack.push_async_callback(world.store._database.close)
+        app.start()
+        try:
+            yield world
+        finally:
+            await app.stop()
+        raise_unexpected(env)
+
+
+def raise_unexpected(env: simcord.Env) -> None:
+    """Fail for what the bot raised, but for the refusals that its error handler shows."""
+    errors = [getattr(error, "original", error) for error in env.errors]
+    unexpected = [error for error in errors if not isinstance(error, UserError)]
+    if unexpected:
+        raise BaseExceptionGroup("the bot raised", unexpected)
+
+
+def picture(width: int = 640, height: int = 360, form: str = "PNG", colour: str = "teal") -> bytes:
+    """Make a picture file."""
+    with io.BytesIO() as file:
+        Image.new("RGB", (width, height), colour).save(file, form)
+        return file.getvalue()
+
+
+def _texts(components: list[dict[str, Any]]) -> list[str]:
+    lines: list[str] = []
+    for component in components:
+        lines += [component[key] for key in ("content", "label") if component.get(key)]
+        lines += _texts(component.get("components", []))
+    return lines
