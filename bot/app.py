@@ -29,7 +29,9 @@ from bot.spending import SpendingService
 from bot.turnstile import Turnstile
 from bot.worker import JobWorker
 from cogs.admin import AdminCog
+from cogs.animate import AnimateCog
 from cogs.buttons import BUTTONS
+from cogs.mentions import MentionCog
 from cogs.quota import QuotaCog
 from cogs.video import VideoCog
 from storage.database import Database
@@ -174,7 +176,14 @@ async def open_app(
         spending = SpendingService(
             store=QuotaStore(database), availability=availability, policy=policy, clock=clock
         )
-        bot.attach(jobs, (VideoCog(bot, jobs, availability), QuotaCog(spending), AdminCog(spending)), BUTTONS)
+        cogs = (
+            VideoCog(bot, jobs),
+            AnimateCog(bot, jobs),
+            MentionCog(bot, jobs),
+            QuotaCog(spending),
+            AdminCog(spending, availability),
+        )
+        bot.attach(jobs, cogs, BUTTONS)
         app = App(
             bot=bot,
             jobs=jobs,

@@ -1,11 +1,11 @@
 """What can be ordered now: the catalogue, less what has no key, is retired or is out."""
 
 import datetime as dt
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 
 from bot import pacing, text
 from bot.catalogue import Catalogue, Model
-from bot.errors import ModelUnavailable
+from bot.errors import BadOrder, ModelUnavailable
 from bot.models import Account, Clock, Failure, Outage, OutageScope
 from storage.outages import OutageStore
 
@@ -37,8 +37,10 @@ class Availability:
         self._probed_at: dict[str, dt.datetime] = {}
 
     async def load(self) -> None:
-        """Read the outages of earlier runs. Each stopped key may be tried again at once: the
-        operator may have restarted to change it."""
+        """Read the outages of earlier runs.
+
+        Each stopped key may be tried again at once: the operator may have restarted to change it.
+        """
         self._outages = {(outage.scope, outage.subject): outage for outage in await self._store.all()}
 
     # Asking
@@ -63,7 +65,7 @@ class Availability:
         Raises:
             ModelUnavailable: why not, and what works instead.
         """
-        wanted = model_id or self._default
+        wanted = (model_id or "").strip() or self._default
         if wanted is None:
             models = self.orderable()
             if not models:
@@ -71,28 +73,29 @@ class Availability:
             return models[0]
         model = self.catalogue.models.get(wanted)
         if model is None or self._is_closed_sandbox(model):
-            shown = wanted[:60].replace("`", "")
-            raise ModelUnavailable(f"There is no model `{shown}` here. {self._instead()}")
+            raise ModelUnavailable(f"There is no model {text.code(wanted, 60)} here. {self._instead()}")
         reason = self.why_not(model)
         if reason is not None:
             raise ModelUnavailable(f"{model.model_id} cannot be ordered: {reason} {self._instead()}")
         return model
 
     def why_not(self, model: Model) -> str | None:
-        """Return why a model takes no orders now, or None if it does."""
+        """Return why a model takes no orders now, or None if it does.
+
+        Members read it: what is wrong with a key is the operator's affair.
+        """
         if model.status == "retired":
             return f"it is retired. {model.note}".strip()
         if model.gateway not in self._gateways:
-            return "its gateway has no key."
+            return "its gateway is not set up here."
         out = self.model_outage(model.model_id)
         if out is not None:
-            return f"the gateway said <t:{_stamp(out.since)}:R> that it is gone ({text.code(out.detail or out.failure)})."
+            words = text.code(out.detail or out.failure.replace("_", " "))
+            again = _ago(out.since + pacing.MODEL_OUT)
+            return f"its gateway said {_ago(out.since)} that it is gone ({words}). It may be back {again}."
         stopped = self.key_outage(model.gateway)
         if stopped is not None and not self._may_be_probed_by_an_order(model.gateway):
-            return (
-                f"{model.gateway} refused the bot's key <t:{_stamp(stopped.since)}:R> "
-                f"({stopped.failure.replace('_', ' ')}); the operator has to act."
-            )
+            return f"its gateway took no order {_ago(stopped.since)}; the operator has to act."
         return None
 
     def key_outage(self, gateway: str) -> Outage | None:
@@ -106,9 +109,13 @@ class Availability:
             return None
         return outage
 
-    def outages(self) -> Iterable[Outage]:
-        """Return everything that is out."""
-        return list(self._outages.values())
+    def outages(self) -> list[Outage]:
+        """Return everything that is out now."""
+        return [
+            outage
+            for outage in self._outages.values()
+            if outage.scope is OutageScope.KEY or self.model_outage(outage.subject) is not None
+        ]
 
     # Changing
 
@@ -132,6 +139,20 @@ class Availability:
             return False
         await self._store.clear(scope, subject)
         return True
+
+    async def reopen_named(self, name: str) -> Outage:
+        """Forget the outage that a person named, as `outage_name` does or by its subject alone.
+
+        Raises:
+            BadOrder: nothing of that name is out.
+        """
+        wanted = name.strip()
+        for outage in self.outages():
+            if wanted in {outage.subject, outage_name(outage)}:
+                await self.reopen(outage.scope, outage.subject)
+                return outage
+        out = ", ".join(map(outage_name, self.outages())) or "nothing"
+        raise BadOrder(f"Nothing named {text.code(name, 60)} is out. What is out now: {out}.")
 
     def claim_probe(self, gateway: str) -> bool:
         """Whether it is time to try a stopped key again; whoever is told yes must try."""
@@ -167,5 +188,10 @@ class Availability:
         return f"Instead: {', '.join(models[:5])}." if models else "Nothing else can be ordered now."
 
 
-def _stamp(moment: dt.datetime) -> int:
-    return int(moment.timestamp())
+def outage_name(outage: Outage) -> str:
+    """Name what is out: "model apixo/sora-2", "key pixazo"."""
+    return f"{outage.scope} {outage.subject}"
+
+
+def _ago(moment: dt.datetime) -> str:
+    return f"<t:{int(moment.timestamp())}:R>"

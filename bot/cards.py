@@ -1,6 +1,8 @@
 """A job as a Components V2 view: one message that changes with the job."""
 
 import datetime as dt
+from collections.abc import Sequence
+from typing import Any
 
 import discord
 from discord import ui
@@ -11,6 +13,7 @@ from bot.models import Job, Stage
 
 PICTURE_NAME = "picture"
 MOST_PROMPT = 700
+MOST_PAGE = 3800  # of the 4,000 characters that all texts of a message may have
 
 _COLOURS = {
     Stage.QUEUED: 0x80848E,
@@ -47,12 +50,13 @@ def card(job: Job, model: Model, now: dt.datetime) -> ui.LayoutView:
     progress = messages.progress(job, model, now)
     if progress:
         container.add_item(ui.TextDisplay(progress))
+    container.add_item(ui.Separator())
     asked_by = f"<@{job.user_id}> · " if job.user_id is not None else ""
     lines = [
         f"{asked_by}{messages.settings_line(job.request)} · {messages.money_line(job)}",
         *messages.notes(job),
+        f"Job `{job.job_id}`",
     ]
-    lines.append(f"Job `{job.job_id}`")
     container.add_item(ui.TextDisplay("\n".join(f"-# {line}" for line in lines)))
     if job.stage is Stage.QUEUED:
         button: ui.Button[ui.LayoutView] = ui.Button(
@@ -64,13 +68,23 @@ def card(job: Job, model: Model, now: dt.datetime) -> ui.LayoutView:
     return view
 
 
-def page(lines: list[str]) -> ui.LayoutView:
-    """Build a private page of text, within Discord's 4,000 characters a message."""
+def paged(parts: Sequence[str]) -> list[str]:
+    """Join parts into as few texts as fit on a page each; there is at least one."""
+    pages = [""]
+    for part in parts:
+        longer = f"{pages[-1]}\n\n{part}" if pages[-1] else part
+        if len(longer) > MOST_PAGE:
+            pages.append(text.cut(part, MOST_PAGE))
+        else:
+            pages[-1] = longer
+    return pages
+
+
+def page(shown: str, *buttons: ui.Item[Any]) -> ui.LayoutView:
+    """Build a private page of text with the buttons that turn it."""
     view = ui.LayoutView(timeout=None)
-    left = 3900
-    for line in lines:
-        view.add_item(ui.TextDisplay(text.cut(line, max(left, 1))))
-        left -= len(line)
-        if left <= 0:
-            break
+    view.add_item(ui.TextDisplay(shown))
+    if buttons:
+        view.add_item(ui.ActionRow(*buttons))
+    view.stop()  # presses reach the dynamic items by their ids; discord.py need not keep the view
     return view

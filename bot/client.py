@@ -7,6 +7,7 @@ import secrets
 from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
+import aiohttp
 import discord
 from discord import app_commands
 from discord.ext import commands
@@ -78,7 +79,7 @@ class SoraBot(commands.Bot):
         await self._register_commands()
 
     async def on_message(self, message: discord.Message, /) -> None:
-        """Nothing: this bot has no prefix commands. The video cog listens for mentions."""
+        """Nothing: this bot has no prefix commands. A cog of its own listens for mentions."""
 
     async def _register_commands(self) -> None:
         """Registering costs a daily allowance and shows late, so it is done only for a changed payload."""
@@ -102,11 +103,8 @@ class SoraBot(commands.Bot):
         """
         if server_id is None:
             raise NotHere("Orders are taken in servers only.")
-        if self._allowed_servers:
-            allowed = server_id in self._allowed_servers
-        else:
-            allowed = len(self.guilds) == 1
-        if not allowed:
+        is_the_one = not self._allowed_servers and len(self.guilds) == 1
+        if not is_the_one and server_id not in self._allowed_servers:
             raise NotHere(
                 "This bot takes no orders in this server. Its operator can allow it with the setting "
                 f"ALLOWED_SERVERS (this server is {server_id})."
@@ -125,28 +123,47 @@ class SoraBot(commands.Bot):
     # Errors
 
     async def show_error(self, interaction: discord.Interaction[Any], error: Exception) -> None:
-        """Show a person's own mistake as its sentence, anything else as a reference to the log."""
-        cause = getattr(error, "original", error)
-        if isinstance(cause, UserError):
-            sentence = str(cause)
-        elif isinstance(cause, app_commands.CheckFailure):
-            sentence = "You may not use this command here."
-        else:
-            reference = secrets.token_hex(4)
-            log.error("reference %s: %r failed", reference, interaction.data, exc_info=cause)
-            sentence = (
-                "Something went wrong in the bot; nothing more was done. "
-                f"Tell its operator this reference: `{reference}`."
-            )
+        """Tell a person why what they did came to nothing."""
+        where = f"interaction {interaction.id} ({_act(interaction)})"
+        sentence = str(self.explain(getattr(error, "original", error), where=where))
         try:
             await answer(interaction, sentence)
-        except discord.HTTPException:
-            log.warning("could not tell of an error: %s", sentence)
+        except (discord.HTTPException, aiohttp.ClientError, OSError) as trouble:
+            log.warning("%s: could not tell: %s (%s)", where, sentence, trouble)
+
+    def explain(self, error: Exception, *, where: str) -> UserError:
+        """Return a person's own mistake as it is, anything else as a reference to the log."""
+        if isinstance(error, UserError):
+            return error
+        if isinstance(error, app_commands.CommandNotFound | app_commands.CommandSignatureMismatch):
+            return UserError("Discord still shows an older form of this command. Try again in a few minutes.")
+        if isinstance(error, app_commands.CheckFailure):
+            return UserError("You may not use this command here.")
+        reference = secrets.token_hex(4)
+        log.error("reference %s: %s failed", reference, where, exc_info=error)
+        return UserError(
+            "Something went wrong in the bot; nothing more was done. "
+            f"Tell its operator this reference: `{reference}`."
+        )
+
+
+def _act(interaction: discord.Interaction[Any]) -> str:
+    """Name what a person did, without what they wrote."""
+    if interaction.command is not None:
+        return interaction.command.qualified_name
+    return str((interaction.data or {}).get("custom_id", "unknown"))
 
 
 async def answer(interaction: discord.Interaction[Any], content: str, **more: Any) -> None:
-    """Answer privately: as the first response, or in place of the "thinking" one."""
-    if interaction.response.is_done():
-        await interaction.edit_original_response(content=content, **more)
+    """Answer privately.
+
+    That is the first response, or takes the place of the "thinking" one, or comes beside a list that was
+    being turned to another page.
+    """
+    response = interaction.response
+    if not response.is_done():
+        await response.send_message(content, ephemeral=True, **more)
+    elif response.type is discord.InteractionResponseType.deferred_message_update:
+        await interaction.followup.send(content, ephemeral=True, **more)
     else:
-        await interaction.response.send_message(content, ephemeral=True, **more)
+        await interaction.edit_original_response(content=content, **more)

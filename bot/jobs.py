@@ -1,18 +1,23 @@
 """What a person can do with jobs: order, cancel, look. Every method returns at once."""
 
+import asyncio
 import dataclasses
 import secrets
+import unicodedata
 from typing import Protocol
 
-from bot import media, messages
+from bot import media, messages, text
 from bot.availability import Availability
 from bot.catalogue import Model
-from bot.errors import BadOrder, NoSuchJob, UserError
-from bot.models import Clock, Job, Mode, NewJob, Quality, Shape, Upload
+from bot.errors import BadOrder, ModelUnavailable, NoSuchJob, UserError
+from bot.models import Clock, Job, Mode, NewJob, Picture, Quality, Shape, Upload, VideoRequest
 from bot.quotas import Policy
 from storage.jobs import JobStore
 
 MOST_PROMPT_FILE_BYTES = 64 * 1024
+
+# Files are held in memory while they are looked at; a rush of orders waits here instead of filling it.
+_FILES_AT_ONCE = 4
 
 # Without letters and digits that look alike, since people read ids aloud and type them.
 _ID_LETTERS = "23456789abcdefghjkmnpqrstuvwxyz"
@@ -41,8 +46,13 @@ class Order:
 class Driver(Protocol):
     """Whoever takes stored jobs through their stages."""
 
-    def add(self, job: Job) -> None: ...
-    def drop(self, job: Job) -> None: ...
+    def add(self, job: Job) -> None:
+        """Take a job that was stored just now."""
+        ...
+
+    def drop(self, job: Job) -> None:
+        """Let go of a job that was cancelled just now."""
+        ...
 
 
 class JobService:
@@ -64,6 +74,7 @@ class JobService:
         self._policy = policy
         self._driver = driver
         self._clock = clock
+        self._files = asyncio.Semaphore(_FILES_AT_ONCE)
         self._closing = False
 
     def close(self) -> None:
@@ -79,25 +90,18 @@ class JobService:
         if self._closing:
             raise UserError("The bot is restarting. Order again in a minute; nothing was charged.")
         model = self._availability.choose(order.model)
-        mode = Mode.TEXT if order.picture is None else Mode.IMAGE
-        model.check_mode(mode)
-        prompt = await _prompt(order)
-        # Everything that needs no picture is checked before one is downloaded.
+        model.check_mode(Mode.TEXT if order.picture is None else Mode.IMAGE)
         request = model.request(
-            mode=mode,
-            prompt=prompt,
+            mode=Mode.TEXT if order.picture is None else Mode.IMAGE,
+            prompt=await _prompt(order, model),
             seconds=order.seconds,
-            shape=order.shape or Shape.LANDSCAPE,
+            shape=order.shape,
             quality=order.quality,
             keep_watermark=order.keep_watermark,
         )
         picture = None
         if order.picture is not None:
-            media.check_upload_size(order.picture.size)
-            data = await order.picture.read()
-            shape = order.shape or await self._pictures.measure(data)
-            request = dataclasses.replace(request, shape=shape)
-            picture = await self._pictures.fit(data, shape=shape, pixels=model.size(request).pixels)
+            request, picture = await self._pictured(order.picture, model, request, shape=order.shape)
         job = await self._store.place(
             NewJob(
                 job_id=_new_id(),
@@ -118,6 +122,19 @@ class JobService:
         self._driver.add(job)
         return job
 
+    async def _pictured(
+        self, upload: Upload, model: Model, request: VideoRequest, *, shape: Shape | None
+    ) -> tuple[VideoRequest, Picture]:
+        """Fit the picture to the order, and without a wanted shape the order to the picture."""
+        media.check_upload_size(upload.size)
+        async with self._files:
+            data = await upload.read()
+            if shape is None:
+                own = await self._pictures.measure(data)
+                request = dataclasses.replace(request, shape=own if own in model.shapes else request.shape)
+            pixels = model.size(request).pixels
+            return request, await self._pictures.fit(data, shape=request.shape, pixels=pixels)
+
     async def get(self, job_id: str, *, server_id: int, user_id: int, staff: bool = False) -> Job:
         """Return a job that this person may see: their own, or for staff any of the server.
 
@@ -133,21 +150,20 @@ class JobService:
         """Stop a job that was not submitted yet; it costs nothing.
 
         Raises:
-            NoSuchJob: there is none to stop.
-            UserError: it is at the gateway, or over.
+            NoSuchJob: there is none in this server.
+            UserError: it is somebody else's, at the gateway, or over.
         """
-        job = await self.get(job_id, server_id=server_id, user_id=user_id, staff=staff)
-        by = "by its member" if job.user_id == user_id else f"by staff {user_id}"
+        job = await self._store.get(job_id.strip().lower())
+        if job is None or job.server_id != server_id:
+            raise NoSuchJob(job_id)
+        if not (staff or job.user_id == user_id):
+            raise UserError(messages.NOT_YOURS.format(job_id=job.job_id))
+        by = "by its member" if job.user_id == user_id else "by staff"
         cancelled = await self._store.cancel(job.job_id, by=by, now=self._clock())
-        if cancelled is not None:
-            self._driver.drop(cancelled)
-            return cancelled
-        job = await self.get(job_id, server_id=server_id, user_id=user_id, staff=staff)
-        if job.stage.is_open:
-            raise UserError(messages.CANNOT_STOP.format(job_id=job.job_id))
-        raise UserError(
-            messages.ALREADY_OVER.format(job_id=job.job_id, stage=messages.STAGE_TITLES[job.stage].lower())
-        )
+        if cancelled is None:
+            raise UserError(messages.cannot_stop(await self._store.get(job.job_id) or job))
+        self._driver.drop(cancelled)
+        return cancelled
 
     async def of_member(
         self, server_id: int, user_id: int, *, page: int = 0, per_page: int = 5
@@ -160,33 +176,71 @@ class JobService:
         """Return the newest of a person's jobs that are not over, at most 25."""
         return await self._store.of_member(server_id, user_id, only_open=True)
 
+    # What can be ordered; from memory only
+
+    def orderable(self) -> list[Model]:
+        """Return the models that take orders now."""
+        return self._availability.orderable()
+
+    def listed(self) -> list[tuple[Model, str | None]]:
+        """Return every model worth knowing of, and why it takes no orders if it takes none."""
+        return [(model, self._availability.why_not(model)) for model in self._availability.listed()]
+
+    def lengths(self, model_id: str | None) -> tuple[int, ...]:
+        """Return the seconds that a model makes, or the default one; none where it cannot be ordered."""
+        try:
+            return self._availability.choose(model_id).seconds
+        except ModelUnavailable:
+            return ()
+
     def offers(self, mode: Mode) -> list[tuple[Model, int]]:
         """Return what can be ordered in a mode: models with each of their lengths, at most 25."""
         return [
-            (model, seconds)
-            for model in self._availability.orderable()
-            if mode in model.modes
-            for seconds in model.seconds
+            (model, seconds) for model in self.orderable() if mode in model.modes for seconds in model.seconds
         ][:25]
 
 
-async def _prompt(order: Order) -> str:
-    """Return the prompt, typed or from its file.
+async def _prompt(order: Order, model: Model) -> str:
+    """Return the prompt, typed or from its file, trimmed.
 
     Raises:
         BadOrder: both or neither were given, or the file is no text of the right size.
     """
-    if (order.prompt is None) == (order.prompt_file is None):
-        raise BadOrder("Give either `prompt` or `prompt_file`: exactly one of them.")
-    if order.prompt_file is None:
-        return (order.prompt or "").strip()
-    size = order.prompt_file.size
-    if size > MOST_PROMPT_FILE_BYTES:
-        raise BadOrder(f"The prompt file has {size:,} bytes; at most {MOST_PROMPT_FILE_BYTES:,} are taken.")
+    if order.prompt is not None and order.prompt_file is not None:
+        raise BadOrder("You gave both `prompt` and `prompt_file`. Give exactly one of them.")
+    if order.prompt_file is not None:
+        prompt = await _read_text(order.prompt_file)
+    elif order.prompt is not None:
+        prompt = order.prompt
+    else:
+        raise BadOrder(
+            "Give a `prompt`, or a `prompt_file` with it: "
+            f"{model.model_id} takes 1 to {model.prompt_limit:,} characters."
+        )
+    return "" if text.is_blank(prompt) else prompt.strip()
+
+
+async def _read_text(file: Upload) -> str:
+    """Return what a text file says.
+
+    Raises:
+        BadOrder: it is too large, or no UTF-8 text.
+    """
+    if file.size > MOST_PROMPT_FILE_BYTES:
+        raise BadOrder(
+            f"The prompt file has {file.size:,} bytes; at most {MOST_PROMPT_FILE_BYTES:,} are taken."
+        )
     try:
-        return (await order.prompt_file.read()).decode("utf-8-sig").strip()
-    except UnicodeDecodeError as error:
-        raise BadOrder("The prompt file is not UTF-8 text. Save it as UTF-8 and attach it again.") from error
+        written = (await file.read()).decode("utf-8-sig")
+    except UnicodeDecodeError:
+        written = "\0"
+    # Bytes that happen to decode are not yet text: no text has control characters but these.
+    if any(unicodedata.category(character) == "Cc" and character not in "\t\n\r\f" for character in written):
+        raise BadOrder(
+            f"The prompt file ({file.size:,} bytes) is no UTF-8 text. Save it as plain text in UTF-8, "
+            f"at most {MOST_PROMPT_FILE_BYTES:,} bytes, and attach it again."
+        )
+    return written
 
 
 def _new_id() -> str:

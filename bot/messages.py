@@ -1,18 +1,22 @@
 """Every sentence a person reads about a job, a model or a quota."""
 
 import datetime as dt
+import urllib.parse
 
 from bot import pacing, text
 from bot.catalogue import Model
-from bot.models import Failure, FailureKind, Job, Quote, Stage, VideoRequest
+from bot.models import Failure, FailureKind, Job, Outage, Quote, Stage, VideoRequest
 from bot.money import dollars
 from bot.quotas import Standing
+
+MOST_ADDRESS = 1000  # of a link, in messages of 2,000 characters
 
 WHAT_HAPPENED = {
     FailureKind.PROMPT_REFUSED: "The gateway refused the prompt. Say it in other words and order again.",
     FailureKind.PICTURE_REFUSED: "The gateway refused the picture. Order again with another one.",
     FailureKind.VIDEO_REFUSED: (
-        "The gateway rendered the clip and then refused to hand it out. Say it in other words and order again."
+        "The gateway rendered the clip and then refused to hand it out. "
+        "Say it in other words and order again."
     ),
     FailureKind.BAD_REQUEST: "The gateway did not take the order as it was. Change it and order again.",
     FailureKind.NO_ACCESS: "The gateway refused the bot's key. The operator has to act.",
@@ -41,11 +45,8 @@ STAGE_TITLES = {
     Stage.CANCELLED: "Cancelled",
 }
 
-CANNOT_STOP = (
-    "Job `{job_id}` is already at the gateway, which cannot stop it: it will be rendered and charged. "
-    "The clip comes here when it is ready."
-)
-ALREADY_OVER = "Job `{job_id}` is over already: {stage}."
+NO_JOBS = "You have no jobs here yet. `/video create` orders one."
+NOT_YOURS = "Only the member who ordered job `{job_id}`, and staff, can cancel it."
 
 
 def price(quote: Quote) -> str:
@@ -63,16 +64,22 @@ def settings_line(request: VideoRequest) -> str:
 
 def money_line(job: Job) -> str:
     """Write what the job costs or cost."""
-    if job.settled_micros:
-        return f"{dollars(job.settled_micros)} spent"
-    if job.held_micros:
-        return f"{price(job.quote)} held"
-    return f"{dollars(job.quote.micros)} returned"
+    match job.stage:
+        case Stage.DELIVERING | Stage.DONE:
+            return f"{dollars(job.settled_micros)} spent"
+        case Stage.FAILED | Stage.CANCELLED:
+            return f"{dollars(job.quote.micros)} returned"
+        case _:
+            return f"{price(job.quote)} held"
 
 
 def acknowledged(job: Job) -> str:
     """Answer an order once it is stored."""
-    return f"Job `{job.job_id}` is ordered: {settings_line(job.request)}, {price(job.quote)} held. Its card is below."
+    told = (
+        f"Job `{job.job_id}` is ordered: {settings_line(job.request)}, {price(job.quote)} held. "
+        "Its card is below."
+    )
+    return " ".join([told, *notes(job)])
 
 
 def progress(job: Job, model: Model, now: dt.datetime) -> str:
@@ -84,12 +91,16 @@ def progress(job: Job, model: Model, now: dt.datetime) -> str:
             full = pacing.bar_cells(model.timing, job.submitted_at, now)
             bar = "▰" * full + "▱" * (pacing.BAR_CELLS - full)
             end = pacing.expected_end(model.timing, job.submitted_at)
-            late = " (later than usual)" if now > end else ""
-            return f"{bar}\nOrdered {_ago(job.submitted_at)}, usually ready {_ago(end)}{late}."
+            expected = f"usually ready {_ago(end)}" if now <= end else "takes longer than usual"
+            return f"{bar}\nAt the gateway since {_ago(job.submitted_at)} · {expected}"
         case Stage.UNCERTAIN | Stage.FAILED if job.failure is not None:
             return failure_lines(job, job.failure)
         case Stage.CANCELLED:
             return "Stopped before it was submitted; it cost nothing."
+        case Stage.DONE if job.video_message_id is not None:
+            return f"The clip: {_message_link(job, job.video_message_id)}"
+        case Stage.DONE:
+            return f"The clip could not be posted here. `/video show job:{job.job_id}` gives it to you."
         case _:
             return ""
 
@@ -138,8 +149,11 @@ def shrunk(original_bytes: int) -> str:
 
 def linked(link: str, until: dt.datetime) -> str:
     """Give the gateway's link where the file cannot be posted."""
+    address = _address(link)
+    if not address:
+        return "The file is too large for this channel, and the gateway gave no link that could be shown."
     return (
-        f"The file is too large for this channel. <{link}>\n"
+        f"The file is too large for this channel. {address}\n"
         f"The gateway promises it until {_at(until)}; it may end sooner."
     )
 
@@ -157,28 +171,32 @@ def megabytes(size: int) -> str:
 
 
 def job_line(job: Job) -> str:
-    """Write one line of a list of jobs."""
-    link = (
-        f" · https://discord.com/channels/{job.server_id}/{job.channel_id}/{job.card_message_id}"
-        if job.card_message_id
-        else ""
-    )
-    title = STAGE_TITLES[job.stage]
+    """Write two lines of a list of jobs."""
+    card = f" · {_message_link(job, job.card_message_id)}" if job.card_message_id else ""
     return (
-        f"`{job.job_id}` {title} · {_ago(job.created_at)} · {settings_line(job.request)} · "
-        f"{money_line(job)}{link}\n-# {text.code(job.request.prompt, 80)}"
+        f"`{job.job_id}` **{STAGE_TITLES[job.stage]}** · {_ago(job.created_at)} · "
+        f"{settings_line(job.request)} · {money_line(job)}{card}\n-# {text.code(job.request.prompt, 80)}"
     )
 
 
-def job_page(job: Job) -> str:
-    """Write all there is to say of one job, within a message's 2,000 characters."""
+def job_page(job: Job, *, clip_bytes: int | None, limit: int) -> str:
+    """Write all there is to say of one job, within a message's 2,000 characters.
+
+    `clip_bytes` is None where no clip is on disk, `limit` what can be attached to the answer.
+    """
     lines = [job_line(job)]
     if job.failure is not None:
         lines.append(failure_lines(job, job.failure))
     elif job.waiting_for and job.stage is Stage.QUEUED:
         lines.append(job.waiting_for)
     lines += notes(job)
-    return text.cut("\n".join(lines), 1900)
+    if clip_bytes is None and job.stage is Stage.DONE:
+        lines.append("Its file is no longer kept here.")
+    elif clip_bytes is not None and clip_bytes > limit:
+        lines.append(f"The clip has {megabytes(clip_bytes)}, more than can be attached here.")
+        address = next((address for address in map(_address, job.result_urls) if address), "")
+        lines.append(f"The gateway's link, while it lasts: {address}" if address else "")
+    return "\n".join(filter(None, lines))
 
 
 def menu_line(job: Job) -> str:
@@ -191,43 +209,43 @@ def cancelled(job: Job) -> str:
     return f"Job `{job.job_id}` is cancelled. {dollars(job.quote.micros)} returned to your quota."
 
 
-def too_large_here(size: int, links: tuple[str, ...]) -> str:
-    """Say why a clip is not attached."""
-    link = f" The gateway's link, while it lasts: <{links[0]}>" if links else ""
-    return f"The clip has {megabytes(size)}, more than I may attach here.{link}"
+def cannot_stop(job: Job) -> str:
+    """Say why a job goes on, and what that costs."""
+    match job.stage:
+        case Stage.UNCERTAIN:
+            held = f"{price(job.quote)} stays held until that is clear."
+            why = f"may be at the gateway, which cannot stop it. {held}"
+        case Stage.FETCHING | Stage.DELIVERING:
+            why = "is rendered already; its clip comes in a moment."
+        case stage if stage.is_open:
+            why = (
+                "is already at the gateway, which cannot stop it. "
+                f"The clip comes when it is ready and costs {price(job.quote)}; a failure costs nothing."
+            )
+        case stage:
+            why = f"is over already: {STAGE_TITLES[stage].lower()}."
+    return f"Job `{job.job_id}` {why}"
 
 
 def limit_set(user_id: int, amount_micros: int) -> str:
     """Answer staff who set a limit."""
+    if not amount_micros:
+        return f"<@{user_id}> may order no videos here ($0.00 a month)."
     return f"<@{user_id}> may spend {dollars(amount_micros)} a month here."
 
 
 def limit_cleared(user_id: int, default_micros: int, *, had_one: bool) -> str:
     """Answer staff who cleared a limit."""
     before = "" if had_one else "There was no limit of their own. "
-    return f"{before}<@{user_id}> may spend the default {dollars(default_micros)} a month here."
-
-
-def model_lines(model: Model, why_not: str | None) -> str:
-    """Write what a model makes and costs, and whether it can be ordered."""
-    mark = "🔴" if why_not else {"available": "🟢", "doubtful": "🟡"}.get(model.status, "🔴")
-    lines = [
-        f"{mark} **{model.model_id}** ({model.title}, {model.status})",
-        f"{' and '.join(mode.value for mode in model.modes)} · {', '.join(model.shapes)}"
-        + (f" · {', '.join(model.qualities)}" if model.qualities else ""),
-        _price_list(model),
-    ]
-    if model.note:
-        lines.append(f"-# {model.note}")
-    if why_not:
-        lines.append(f"-# Not now: {why_not}")
-    return "\n".join(lines)
+    return f"{before}For <@{user_id}> the default counts: {dollars(default_micros)} a month here."
 
 
 def quota(standing: Standing, *, sandbox: bool) -> str:
     """Write where a member stands this month."""
     lines = [
-        f"**{dollars(standing.left_micros)} left** of {dollars(standing.limit_micros)} this month",
+        f"**{dollars(standing.left_micros)} left** of {dollars(standing.limit_micros)} this month"
+        if standing.limit_micros
+        else "**You may order no videos here:** your limit is $0.00 a month. Staff can raise it.",
         f"Spent: {dollars(standing.sums.spent_micros)}",
         f"Held by running jobs: {dollars(standing.sums.held_micros)}",
         f"The month turns {_ago(standing.period.turns_at)} ({_at(standing.period.turns_at)}).",
@@ -237,21 +255,63 @@ def quota(standing: Standing, *, sandbox: bool) -> str:
     return "\n".join(lines)
 
 
+def model_lines(model: Model, why_not: str | None) -> str:
+    """Write what a model makes and costs, and whether it can be ordered."""
+    mark = "🔴" if why_not else {"available": "🟢", "doubtful": "🟡"}.get(model.status, "🔴")
+    makes = [" and ".join(model.modes), " or ".join(model.shapes), " or ".join(model.qualities)]
+    lines = [
+        f"{mark} **{model.model_id}** ({text.one_line(model.title, 60)}, {model.status})",
+        " · ".join(filter(None, makes)),
+        text.cut(_price_list(model), 500),
+    ]
+    if why_not:
+        lines.append(text.cut(f"-# Not now: {why_not}", 600))
+    if model.note:
+        lines.append(text.cut(f"-# {model.noted_on}: {model.note}", 400))
+    return "\n".join(lines)
+
+
+def model_choice(model: Model) -> str:
+    """Write a model for a menu of at most 100 characters."""
+    cheapest = min((model.quote(request) for request in model.orders()), key=lambda quote: quote.micros)
+    return text.one_line(f"{model.model_id} · from {price(cheapest)} · {model.status}", 100)
+
+
+def outage_line(outage: Outage) -> str:
+    """Write what is out for a menu of at most 100 characters, for the operator."""
+    since = f"{outage.since:%d %b %H:%M} UTC"
+    return text.one_line(f"{outage.scope} {outage.subject}: {_kind(outage)} since {since}", 100)
+
+
+def reopened(outage: Outage) -> str:
+    """Answer the operator who ended an outage."""
+    return (
+        f"The {outage.scope} {text.code(outage.subject)} takes orders again. "
+        f"It was out since {_ago(outage.since)}: {text.code(outage.detail or _kind(outage))}"
+    )
+
+
 def offer(model: Model, request: VideoRequest) -> str:
     """Write one offer of a menu."""
     return text.one_line(f"{model.model_id}, {request.seconds} s, {price(model.quote(request))}", 100)
 
 
 def _price_list(model: Model) -> str:
-    costs: dict[str, dict[int, str]] = {}
-    for order in model.orders(next(iter(model.modes))):
-        key = " · ".join(str(part) for part in (order.quality,) if part)
-        costs.setdefault(key, {})[order.seconds] = price(model.quote(order))
-    return "\n".join(
-        (f"{quality}: " if quality else "")
-        + ", ".join(f"{seconds} s {cost}" for seconds, cost in by_length.items())
-        for quality, by_length in costs.items()
-    )
+    """Write the price of each length; what else changes the price heads a line of its own."""
+    variants: dict[tuple[str, ...], list[str]] = {}
+    for order in model.orders():
+        cost = f"{order.seconds} s {price(model.quote(order))}"
+        variants.setdefault((order.mode, order.shape, order.quality or ""), []).append(cost)
+    by_costs: dict[str, list[tuple[str, ...]]] = {}
+    for variant, costs in variants.items():
+        by_costs.setdefault(", ".join(costs), []).append(variant)
+    choices = [set(values) for values in zip(*variants, strict=True)]
+    lines: list[str] = []
+    for costs, alike in by_costs.items():
+        columns = zip(*alike, strict=True)
+        named = [sorted(set(one)) for one, every in zip(columns, choices, strict=True) if set(one) != every]
+        lines.append(": ".join(filter(None, [", ".join(map(" or ".join, named)), costs])))
+    return "\n".join(lines)
 
 
 def _for(job: Job) -> str:
@@ -264,3 +324,18 @@ def _ago(moment: dt.datetime) -> str:
 
 def _at(moment: dt.datetime) -> str:
     return f"<t:{int(moment.timestamp())}:f>"
+
+
+def _kind(outage: Outage) -> str:
+    return outage.failure.replace("_", " ")
+
+
+def _message_link(job: Job, message_id: int) -> str:
+    return f"https://discord.com/channels/{job.server_id}/{job.channel_id}/{message_id}"
+
+
+def _address(link: str) -> str:
+    """Write a gateway's link so that nothing in it can leave it; nothing where it is none to show."""
+    quoted = urllib.parse.quote(link, safe="%:/?#[]@!$&'()*+,;=")
+    is_one = quoted.startswith(("https://", "http://")) and len(quoted) <= MOST_ADDRESS
+    return f"<{quoted}>" if is_one else ""

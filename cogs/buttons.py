@@ -1,18 +1,27 @@
 """Buttons that outlive restarts: the custom id carries all there is to know, and nothing is trusted."""
 
 import re
+from collections.abc import Awaitable
 from typing import TYPE_CHECKING, Any, Self
 
 import discord
 from discord import ui
 
-from bot import messages
+from bot import cards, messages
 from bot.client import answer
 
 if TYPE_CHECKING:
     from bot.client import SoraBot
 
 JOBS_PER_PAGE = 5
+
+
+async def _showing_errors(interaction: discord.Interaction["SoraBot"], act: Awaitable[None]) -> None:
+    """Show what a press raises as any other error; discord.py would only log it and let it hang."""
+    try:
+        await act
+    except Exception as error:  # noqa: BLE001 - the handler tells known from unknown
+        await interaction.client.show_error(interaction, error)
 
 
 def is_staff(interaction: discord.Interaction[Any]) -> bool:
@@ -24,7 +33,7 @@ class CancelButton(ui.DynamicItem[ui.Button[Any]], template=r"job:cancel:(?P<job
     """Stops a job that waits; its member and staff may press it."""
 
     def __init__(self, job_id: str) -> None:
-        super().__init__(ui.Button(label="Cancel", custom_id=f"job:cancel:{job_id}"))
+        super().__init__(ui.Button(label="Cancel", custom_id=cards.cancel_id(job_id)))
         self.job_id = job_id
 
     @classmethod
@@ -37,26 +46,27 @@ class CancelButton(ui.DynamicItem[ui.Button[Any]], template=r"job:cancel:(?P<job
         """Rebuild the button a press came from."""
         return cls(match["job_id"])
 
-    async def callback(self, interaction: discord.Interaction["SoraBot"]) -> None:
+    async def callback(self, interaction: discord.Interaction[Any]) -> None:
         """Cancel."""
-        try:
-            await interaction.response.defer(ephemeral=True, thinking=True)
-            job = await interaction.client.jobs.cancel(
-                self.job_id,
-                server_id=interaction.guild_id or 0,
-                user_id=interaction.user.id,
-                staff=is_staff(interaction),
-            )
-            await answer(interaction, messages.cancelled(job))
-        except Exception as error:  # noqa: BLE001 - discord.py would only log it and leave the person waiting
-            await interaction.client.show_error(interaction, error)
+        await _showing_errors(interaction, self._cancel(interaction))
+
+    async def _cancel(self, interaction: discord.Interaction["SoraBot"]) -> None:
+        await interaction.response.defer(ephemeral=True, thinking=True)
+        job = await interaction.client.jobs.cancel(
+            self.job_id,
+            server_id=interaction.guild_id or 0,
+            user_id=interaction.user.id,
+            staff=is_staff(interaction),
+        )
+        await answer(interaction, messages.cancelled(job))
 
 
-class PageButton(ui.DynamicItem[ui.Button[Any]], template=r"jobs:page:(?P<page>\d{1,4})"):
-    """Turns to another page of the presser's own jobs."""
+class PageButton(ui.DynamicItem[ui.Button[Any]], template=r"(?P<of>jobs|models):page:(?P<page>\d{1,4})"):
+    """Turns a private list to another page."""
 
-    def __init__(self, page: int, *, label: str = "Page") -> None:
-        super().__init__(ui.Button(label=label, custom_id=f"jobs:page:{page}"))
+    def __init__(self, of: str, page: int, *, label: str = "Page") -> None:
+        super().__init__(ui.Button(label=label, custom_id=f"{of}:page:{page}"))
+        self.of = of
         self.page = page
 
     @classmethod
@@ -67,32 +77,39 @@ class PageButton(ui.DynamicItem[ui.Button[Any]], template=r"jobs:page:(?P<page>\
         match: re.Match[str],
     ) -> Self:
         """Rebuild the button a press came from."""
-        return cls(int(match["page"]))
+        return cls(match["of"], int(match["page"]))
 
-    async def callback(self, interaction: discord.Interaction["SoraBot"]) -> None:
+    async def callback(self, interaction: discord.Interaction[Any]) -> None:
         """Show the page."""
-        try:
-            await interaction.response.defer()
-            content, view = await jobs_page(interaction, self.page)
-            await interaction.edit_original_response(content=content, view=view)
-        except Exception as error:  # noqa: BLE001 - discord.py would only log it and leave the person waiting
-            await interaction.client.show_error(interaction, error)
+        await _showing_errors(interaction, self._turn(interaction))
+
+    async def _turn(self, interaction: discord.Interaction["SoraBot"]) -> None:
+        await interaction.response.defer()
+        view = models_page(interaction, self.page) if self.of == "models" else None
+        await interaction.edit_original_response(view=view or await jobs_page(interaction, self.page))
 
 
-async def jobs_page(interaction: discord.Interaction["SoraBot"], page: int) -> tuple[str, ui.View | None]:
-    """Return a page of the person's jobs and the buttons to its neighbours."""
+async def jobs_page(interaction: discord.Interaction["SoraBot"], page: int) -> ui.LayoutView:
+    """Build a page of the person's own jobs here."""
     jobs, more = await interaction.client.jobs.of_member(
         interaction.guild_id or 0, interaction.user.id, page=page, per_page=JOBS_PER_PAGE
     )
-    if not jobs:
-        return "You have no jobs here yet. `/video create` orders one.", None
-    view = ui.View(timeout=None)
-    if page > 0:
-        view.add_item(PageButton(page - 1, label="Newer"))
-    if more:
-        view.add_item(PageButton(page + 1, label="Older"))
-    view.stop()  # presses reach the dynamic items by their ids; nothing needs to be remembered
-    return "\n".join(map(messages.job_line, jobs)), view if view.children else None
+    shown = "\n".join(map(messages.job_line, jobs)) or messages.NO_JOBS
+    return _page("jobs", shown, page, "Newer", "Older" if more else "")
+
+
+def models_page(interaction: discord.Interaction["SoraBot"], page: int) -> ui.LayoutView:
+    """Build a page of what can be ordered."""
+    pages = cards.paged([messages.model_lines(*listed) for listed in interaction.client.jobs.listed()])
+    page = min(page, len(pages) - 1)
+    return _page("models", pages[page], page, "Back", "More" if page + 1 < len(pages) else "")
+
+
+def _page(of: str, shown: str, page: int, back: str, onward: str) -> ui.LayoutView:
+    buttons = [PageButton(of, page - 1, label=back)] if page > 0 else []
+    if onward:
+        buttons.append(PageButton(of, page + 1, label=onward))
+    return cards.page(shown, *buttons)
 
 
 BUTTONS = (CancelButton, PageButton)

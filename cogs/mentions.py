@@ -1,0 +1,76 @@
+"""A message that begins with the bot's own mention is an order with defaults."""
+
+import re
+
+import aiohttp
+import discord
+from discord.ext import commands
+
+from bot.client import SoraBot
+from bot.jobs import JobService, Order
+from cogs.ordering import first_picture, upload
+
+REFUSAL_SECONDS = 30
+_BY_A_PERSON = {discord.MessageType.default, discord.MessageType.reply}
+
+
+class MentionCog(commands.Cog):
+    """Translates messages. Such messages carry their content without a privileged intent."""
+
+    def __init__(self, bot: SoraBot, jobs: JobService) -> None:
+        self._bot = bot
+        self._jobs = jobs
+
+    @commands.Cog.listener()
+    async def on_message(self, message: discord.Message) -> None:
+        """Order, or say shortly and in public why not."""
+        prompt = self._prompt(message)
+        if prompt is None or message.guild is None:
+            return
+        try:
+            here = message.channel.permissions_for(message.guild.me)
+            self._bot.check_place(message.guild.id, message.channel, here)
+            await self._jobs.order(self._order(message, message.guild.id, prompt))
+        except Exception as error:  # noqa: BLE001 - nobody else would tell the person
+            told = self._bot.explain(error, where=f"message {message.id}").public_sentence
+            await _refuse(message, told)
+
+    def _prompt(self, message: discord.Message) -> str | None:
+        """Return what follows the bot's own mention, if a person's message begins with it."""
+        if message.author.bot or message.webhook_id is not None or message.type not in _BY_A_PERSON:
+            return None
+        me = self._bot.user
+        mention = re.match(rf"\s*<@!?{me.id}>", message.content) if me is not None else None
+        return message.content[mention.end() :] if mention is not None else None
+
+    def _order(self, message: discord.Message, server_id: int, prompt: str) -> Order:
+        picture, note = first_picture(message.attachments)
+        # A file that is no picture is refused by its bytes rather than left out in silence.
+        picture = picture or next(iter(message.attachments), None)
+        return Order(
+            origin=f"message:{message.id}",
+            server_id=server_id,
+            channel_id=message.channel.id,
+            user_id=message.author.id,
+            prompt=prompt,
+            picture=upload(self._bot, picture) if picture is not None else None,
+            note=note,
+        )
+
+
+async def _refuse(message: discord.Message, sentence: str) -> None:
+    """Say it for a while, pinging nobody but the person.
+
+    Where the bot may not answer, it is a post of its own, and where it may not write either, nothing.
+    """
+    one = discord.AllowedMentions(everyone=False, roles=False, users=[message.author], replied_user=True)
+    try:
+        await message.reply(sentence, delete_after=REFUSAL_SECONDS, allowed_mentions=one)
+    except discord.HTTPException:
+        try:
+            post = f"{message.author.mention} {sentence}"
+            await message.channel.send(post, delete_after=REFUSAL_SECONDS, allowed_mentions=one)
+        except (discord.HTTPException, aiohttp.ClientError, OSError):
+            return
+    except (aiohttp.ClientError, OSError):
+        return  # it may have arrived; a second one would be worse than none

@@ -1,0 +1,67 @@
+"""What every way of ordering shares: files by their links, and the acknowledged order."""
+
+import dataclasses
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+import aiohttp
+import discord
+
+from bot import messages
+from bot.client import SoraBot, answer
+from bot.errors import BadOrder
+from bot.jobs import JobService, Order
+
+
+@dataclasses.dataclass(frozen=True)
+class LinkedUpload:
+    """An attached file by its signed link, so that a form can stay open without a Discord object."""
+
+    filename: str
+    size: int
+    url: str
+    fetch: Callable[[str], Awaitable[bytes]]
+
+    async def read(self) -> bytes:
+        """Download the file.
+
+        Raises:
+            BadOrder: Discord does not hand it out.
+        """
+        try:
+            return await self.fetch(self.url)
+        except (discord.HTTPException, aiohttp.ClientError, OSError) as error:
+            raise BadOrder(
+                "Discord did not hand out the attached file. Attach it again; nothing was charged."
+            ) from error
+
+
+def upload(bot: SoraBot, attachment: discord.Attachment) -> LinkedUpload:
+    """Keep what is needed to read an attached file later."""
+    return LinkedUpload(attachment.filename, attachment.size, attachment.url, bot.http.get_from_cdn)
+
+
+def first_picture(attachments: Sequence[discord.Attachment]) -> tuple[discord.Attachment | None, str]:
+    """Return the first picture by what Discord says of the files, and a note where there are more.
+
+    A file of which Discord says nothing may be one: its bytes decide when it is read.
+    """
+    pictures = [one for one in attachments if (one.content_type or "image/").startswith("image/")]
+    note = f"The first of {len(pictures)} pictures was taken." if len(pictures) > 1 else ""
+    return (pictures[0] if pictures else None), note
+
+
+async def order(interaction: discord.Interaction[SoraBot], jobs: JobService, **wishes: Any) -> None:
+    """Acknowledge in private, order, and name the job once it is stored."""
+    await interaction.response.defer(ephemeral=True, thinking=True)
+    interaction.client.check_place(interaction.guild_id, interaction.channel, interaction.app_permissions)
+    job = await jobs.order(
+        Order(
+            origin=f"interaction:{interaction.id}",
+            server_id=interaction.guild_id or 0,
+            channel_id=interaction.channel_id or 0,
+            user_id=interaction.user.id,
+            **wishes,
+        )
+    )
+    await answer(interaction, messages.acknowledged(job))
