@@ -5,8 +5,8 @@ import base64
 import dataclasses
 import datetime as dt
 import email.utils
+import io
 import json
-import re
 from collections.abc import Mapping
 from types import SimpleNamespace
 from typing import Any, Protocol, Self, TypeAlias, cast
@@ -14,15 +14,14 @@ from typing import Any, Protocol, Self, TypeAlias, cast
 import aiohttp
 
 from bot.catalogue import Model
-from bot.models import Failure, Picture, VideoRequest
+from bot.models import Clock, Failure, Picture, VideoRequest, utc_now
 
-SUBMIT_SECONDS = 60
-CHECK_SECONDS = 30
+SUBMIT_SECONDS = 60.0
+CHECK_SECONDS = 30.0
 MOST_REPLY_BYTES = 1024 * 1024
-MOST_WORDS = 300
+MOST_PAUSE_SECONDS = 3600.0
 
 HTTP_OK = range(200, 300)
-TOO_MANY_REQUESTS = 429
 
 
 # What became of a paid submit
@@ -96,8 +95,10 @@ class Missing:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class NoAnswer:
-    """This look told nothing. `limited` says that the gateway asked for fewer requests, and
-    `failure` is set where it refused the key."""
+    """This look told nothing.
+
+    `limited` says that the gateway asked for fewer requests; `failure` is set where it refused the key.
+    """
 
     detail: str
     after_seconds: float | None = None
@@ -122,8 +123,10 @@ class Gateway(Protocol):
         ...
 
     async def submit(self, model: Model, request: VideoRequest, picture: str | None) -> Submitted:
-        """Order a clip, once. `picture` is a link or a data URL, as the model wants it. Never raises
-        for anything the gateway or the network does."""
+        """Order a clip, once. `picture` is a link or a data URL, as the model wants it.
+
+        Never raises for anything the gateway or the network does.
+        """
         ...
 
     async def check(self, model: Model, task_id: str) -> Checked:
@@ -145,11 +148,11 @@ class NoReply(Exception):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Reply:
-    """An answer. `body` is None unless it is one whole JSON object; `excerpt` is its beginning as text."""
+    """An answer. `text` is empty unless the body came whole; `body` is None unless it is a JSON object."""
 
     status: int
+    text: str
     body: Mapping[str, Any] | None
-    excerpt: str
     after_seconds: float | None
 
     @property
@@ -165,19 +168,25 @@ class GatewayHttp:
     after bytes were sent, and leave a job uncertain for nothing.
     """
 
-    def __init__(self) -> None:
+    def __init__(
+        self,
+        *,
+        submit_seconds: float = SUBMIT_SECONDS,
+        check_seconds: float = CHECK_SECONDS,
+        clock: Clock = utc_now,
+    ) -> None:
+        self._submit_timeout = aiohttp.ClientTimeout(total=submit_seconds)
+        self._check_timeout = aiohttp.ClientTimeout(total=check_seconds)
+        self._clock = clock
         trace = aiohttp.TraceConfig()
         trace.on_connection_create_end.append(_note_connected)
-        trace.on_connection_reuseconn.append(_note_connected)
         self._paid = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(force_close=True),
             cookie_jar=aiohttp.DummyCookieJar(),
             trace_configs=[trace],
         )
         self._free = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=100),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            trace_configs=[trace],
+            connector=aiohttp.TCPConnector(), cookie_jar=aiohttp.DummyCookieJar()
         )
 
     async def __aenter__(self) -> Self:
@@ -188,13 +197,26 @@ class GatewayHttp:
         await self._free.close()
 
     async def post(self, url: str, *, headers: Mapping[str, str], body: Mapping[str, Any]) -> Reply:
-        """Send a paid request.
+        """Send a paid request, once.
 
         Raises:
             NotSent: there was no connection; it is safe to try again.
             NoReply: it may have arrived; it must not be sent again.
         """
-        return await self._request(self._paid, "POST", url, headers, SUBMIT_SECONDS, json=body)
+        way = SimpleNamespace(connected=False)
+        request = self._paid.post(
+            url,
+            headers=headers,
+            data=io.BytesIO(json.dumps(body).encode()),  # bytes as they are would go out in one piece
+            allow_redirects=False,
+            timeout=self._submit_timeout,
+            trace_request_ctx=way,
+        )
+        try:
+            async with request as response:
+                return await self._read(response)
+        except (aiohttp.ClientError, OSError, ValueError) as error:  # TimeoutError is an OSError
+            raise (NoReply if way.connected else NotSent)(_told(error)) from error
 
     async def get(
         self, url: str, *, headers: Mapping[str, str], params: Mapping[str, str] | None = None
@@ -202,37 +224,25 @@ class GatewayHttp:
         """Send a free request.
 
         Raises:
-            NotSent, NoReply: there is nothing to read; ask again later.
+            NoReply: there is nothing to read; ask again later.
         """
-        return await self._request(self._free, "GET", url, headers, CHECK_SECONDS, params=params)
-
-    async def _request(  # noqa: PLR0913 - the one request
-        self,
-        session: aiohttp.ClientSession,
-        method: str,
-        url: str,
-        headers: Mapping[str, str],
-        seconds: float,
-        **content: Any,
-    ) -> Reply:
-        line = SimpleNamespace(connected=False)
+        request = self._free.get(
+            url, headers=headers, params=params, allow_redirects=False, timeout=self._check_timeout
+        )
         try:
-            async with session.request(
-                method,
-                url,
-                headers=dict(headers),
-                allow_redirects=False,
-                timeout=aiohttp.ClientTimeout(total=seconds),
-                trace_request_ctx=line,
-                **content,
-            ) as response:
-                status, after = response.status, retry_after(response.headers)
-                raw = await _read_whole(response)
-        except (aiohttp.ClientError, OSError, ValueError) as error:  # TimeoutError is an OSError
-            told = f"{type(error).__name__}: {error}"[:MOST_WORDS]
-            raise (NoReply(told) if line.connected else NotSent(told)) from error
-        excerpt = (raw or b"").decode("utf-8", "replace")
-        return Reply(status=status, body=_json_object(raw), excerpt=plain(excerpt), after_seconds=after)
+            async with request as response:
+                return await self._read(response)
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            raise NoReply(_told(error)) from error
+
+    async def _read(self, response: aiohttp.ClientResponse) -> Reply:
+        raw = await _whole(response)
+        return Reply(
+            status=response.status,
+            text=raw.decode("utf-8", "replace"),
+            body=_json_object(raw),
+            after_seconds=retry_after(response.headers, self._clock()),
+        )
 
 
 async def data_url(picture: Picture) -> str:
@@ -241,50 +251,48 @@ async def data_url(picture: Picture) -> str:
     return f"data:{picture.content_type};base64,{base64.b64encode(data).decode('ascii')}"
 
 
-def plain(text: str, *, secret: str = "") -> str:
-    """Cut a gateway's words to one short line without control characters or our key."""
-    if secret:
-        text = text.replace(secret, "[key]")
-    return re.sub(r"[\x00-\x20\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]+", " ", text).strip()[
-        :MOST_WORDS
-    ]
-
-
-def retry_after(headers: Mapping[str, str]) -> float | None:
+def retry_after(headers: Mapping[str, str], now: dt.datetime) -> float | None:
     """Read Retry-After, in seconds or as a date; None where there is none to believe."""
     value = headers.get("Retry-After", "").strip()
     if value.isascii() and value.isdigit():
-        return min(float(value), 3600.0)
+        return min(float(value), MOST_PAUSE_SECONDS)
     try:
-        moment = email.utils.parsedate_to_datetime(value)
-        return min(max((moment - dt.datetime.now(dt.UTC)).total_seconds(), 0.0), 3600.0)
-    except (TypeError, ValueError):
+        seconds = (email.utils.parsedate_to_datetime(value) - now).total_seconds()
+    except (TypeError, ValueError, OverflowError):
         return None
+    return min(max(seconds, 0.0), MOST_PAUSE_SECONDS)
 
 
 async def _note_connected(_session: object, context: SimpleNamespace, _params: object) -> None:
     context.trace_request_ctx.connected = True
 
 
-async def _read_whole(response: aiohttp.ClientResponse) -> bytes | None:
-    """Return the body, or None where it is cut short or longer than anything a gateway has to say."""
-    chunks: list[bytes] = []
-    size = 0
+def _told(error: Exception) -> str:
+    """Name an error of HTTP; what a malformed reply said is left out, for it may be cut in our key."""
+    return (
+        type(error).__name__
+        if isinstance(error, aiohttp.ClientResponseError)
+        else (f"{type(error).__name__}: {error}")
+    )
+
+
+async def _whole(response: aiohttp.ClientResponse) -> bytes:
+    """Return the body; nothing where it is cut short or longer than anything a gateway has to say."""
+    body = bytearray()
     try:
         async for chunk in response.content.iter_chunked(65536):
-            chunks.append(chunk)
-            size += len(chunk)
-            if size > MOST_REPLY_BYTES:
+            body += chunk
+            if len(body) > MOST_REPLY_BYTES:
                 response.close()
-                return None
+                return b""
     except (aiohttp.ClientError, OSError):
-        return None
-    return b"".join(chunks)
+        return b""
+    return bytes(body)
 
 
-def _json_object(raw: bytes | None) -> Mapping[str, Any] | None:
+def _json_object(raw: bytes) -> Mapping[str, Any] | None:
     try:
-        value: object = json.loads(raw or b"")
+        value: object = json.loads(raw)
     except (ValueError, RecursionError):
         return None
     return cast("Mapping[str, Any]", value) if isinstance(value, dict) else None

@@ -1,0 +1,135 @@
+"""One key's line to its gateway, and the careful reading of what comes back on it."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, cast
+
+import pydantic
+
+from bot import text
+from bot.gateways import verdicts
+from bot.gateways.base import (
+    GatewayHttp,
+    Lost,
+    Missing,
+    NoAnswer,
+    NoReply,
+    NotAccepted,
+    NotSent,
+    Reply,
+)
+from bot.models import Failure, FailureKind
+
+MOST_WORDS = 300
+_MOST_ID = 500
+_MOST_LINK = 4096
+_MOST_LINKS = 20
+
+TOO_MANY_REQUESTS = 429
+_REFUSES_THE_KEY = frozenset({401, 402, 403})
+_NOT_FOUND = 404
+
+
+class Line:
+    """Requests with one key to one origin: the key goes nowhere else, and into no words."""
+
+    def __init__(self, http: GatewayHttp, *, base_url: str, key: str, headers: Mapping[str, str]) -> None:
+        self._http = http
+        self._base_url = base_url.rstrip("/")
+        self._key = key
+        self._headers = headers
+
+    async def post(self, path: str, body: Mapping[str, Any]) -> Reply | NotAccepted | Lost:
+        """Send a paid request, once."""
+        try:
+            return await self._http.post(
+                self._base_url + path,
+                headers={"Content-Type": "application/json", **self._headers},
+                body=body,
+            )
+        except NotSent as error:
+            return NotAccepted(failure=Failure(kind=FailureKind.GATEWAY_DOWN, detail=self.plain(str(error))))
+        except NoReply as error:
+            return Lost(detail=self.plain(str(error)))
+
+    async def get(self, path: str, params: Mapping[str, str] | None = None) -> Reply | NoAnswer:
+        """Send a free request."""
+        try:
+            return await self._http.get(self._base_url + path, headers=self._headers, params=params)
+        except NoReply as error:
+            return NoAnswer(detail=self.plain(str(error)))
+
+    def plain(self, words: str) -> str:
+        """Make a gateway's words one short, visible line without the key."""
+        storable = words.encode("utf-8", "replace").decode("utf-8")  # JSON can spell half a character
+        line = " ".join(text.visible(storable).split())
+        return text.cut(line.replace(self._key, "[key]"), MOST_WORDS)
+
+
+def rate_limited(reply: Reply, words: str) -> NotAccepted:
+    """Say that the gateway wants fewer requests."""
+    return NotAccepted(
+        failure=Failure(kind=FailureKind.RATE_LIMITED, detail=words, code=str(TOO_MANY_REQUESTS)),
+        after_seconds=reply.after_seconds,
+    )
+
+
+def lost(reply: Reply, words: str, task_id: str = "") -> Lost:
+    """Say that an answer leaves open whether the gateway took the task, perhaps the one it names."""
+    named = f" and {task_id}" if task_id else ""
+    return Lost(detail=f"HTTP {reply.status}{named}: {words or 'no readable answer'}")
+
+
+def no_task(reply: Reply, code: int | None, words: str) -> NoAnswer | Missing | None:
+    """Say why a status answer holds no task, by its `code`; None where its body may be read."""
+    if code == TOO_MANY_REQUESTS:
+        return NoAnswer(detail=words, after_seconds=reply.after_seconds, limited=True)
+    if code in _REFUSES_THE_KEY and reply.body is not None:
+        failure = verdicts.of_refusal(code, words)
+        return NoAnswer(detail=words, failure=failure if failure.kind in verdicts.KEY_TROUBLE else None)
+    if code == _NOT_FOUND:
+        return Missing(detail=words)
+    if not reply.ok or reply.body is None:
+        return NoAnswer(detail=f"HTTP {reply.status}: {words or 'no readable answer'}")
+    return None
+
+
+def _text(value: object) -> str:
+    """Read what a gateway says of itself: mostly a string, sometimes an object around one."""
+    if isinstance(value, dict):
+        fields = cast("Mapping[str, object]", value)
+        value = next((fields[name] for name in ("message", "error", "detail") if fields.get(name)), None)
+    return str(value) if isinstance(value, str | int | float) else ""
+
+
+def _id(value: object) -> str:
+    """Read a task's id, which is opaque; empty where it is none that can be stored and asked for."""
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        return ""
+    task_id = str(value).strip()
+    return task_id if task_id.isprintable() and len(task_id) <= _MOST_ID else ""
+
+
+def _integer(value: object) -> int | None:
+    """Read a status code; gateways send 200 and "200"."""
+    if isinstance(value, int):
+        return value
+    return int(value) if isinstance(value, str) and value.isascii() and value.isdigit() else None
+
+
+Text = Annotated[str, pydantic.BeforeValidator(_text)]
+TaskId = Annotated[str, pydantic.BeforeValidator(_id)]
+Code = Annotated[int | None, pydantic.BeforeValidator(_integer)]
+
+
+def links(*places: object) -> tuple[str, ...]:
+    """Collect the web addresses among these values and lists of values, in order and each once."""
+    found: list[object] = []
+    for place in places:
+        found += cast("list[object]", place) if isinstance(place, list) else [place]
+    addresses = (link.strip() for link in found if isinstance(link, str))
+    good = (
+        link
+        for link in addresses
+        if link.lower().startswith(("https://", "http://")) and link.isprintable() and len(link) <= _MOST_LINK
+    )
+    return tuple(dict.fromkeys(good))[:_MOST_LINKS]
