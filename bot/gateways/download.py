@@ -1,10 +1,11 @@
 """Fetch a finished clip from wherever the gateway says it is, trusting nothing about that place."""
 
 import asyncio
+import contextlib
 import ipaddress
 import logging
 import socket
-from collections.abc import Collection, Sequence
+from collections.abc import AsyncGenerator, Collection, Sequence
 from pathlib import Path
 from typing import Self
 
@@ -17,12 +18,20 @@ from bot import media
 log = logging.getLogger(__name__)
 
 MOST_CLIP_BYTES = 1024 * 1024 * 1024
-MOST_SECONDS = 900
-QUIET_SECONDS = 60
+MOST_SECONDS = 900.0
+QUIET_SECONDS = 60.0
 MOST_REDIRECTS = 5
+_CONNECT_SECONDS = 30.0
+_WHOLE_FILE = 200
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _HEAD_BYTES = 12
 _MOST_PIECE = 256 * 1024
+_MOST_DETAIL = 200
+
+# The part of IPv6 that is public at all: https://www.iana.org/assignments/ipv6-address-space
+_GLOBAL_UNICAST = ipaddress.IPv6Network("2000::/3")
+# Translators there reach IPv4 addresses, private ones too: RFC 6052, https://www.rfc-editor.org/rfc/rfc6052
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 
 
 class FetchError(Exception):
@@ -34,15 +43,27 @@ class FetchError(Exception):
 
 
 class ClipFetcher:
-    """Downloads clips. `trusted_hosts` (`host` or `host:port`) may be private and speak plain http."""
+    """Downloads clips. `trusted_hosts` (`host` or `host:port`) may be private and speak plain http.
 
-    def __init__(self, *, trusted_hosts: Collection[str]) -> None:
+    A clip may have `most_bytes`, and a link may take `most_seconds`, its redirects included.
+    """
+
+    def __init__(
+        self,
+        *,
+        trusted_hosts: Collection[str],
+        most_bytes: int = MOST_CLIP_BYTES,
+        most_seconds: float = MOST_SECONDS,
+    ) -> None:
         self._trusted = frozenset(host.lower() for host in trusted_hosts)
+        self._most_bytes = most_bytes
+        self._most_seconds = most_seconds
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(resolver=_PublicResolver(self._trusted), use_dns_cache=False),
             cookie_jar=aiohttp.DummyCookieJar(),
+            headers={"Accept-Encoding": "identity"},  # a clip is judged and kept by its own bytes
             auto_decompress=False,
-            timeout=aiohttp.ClientTimeout(total=MOST_SECONDS, sock_connect=30, sock_read=QUIET_SECONDS),
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_SECONDS, sock_read=QUIET_SECONDS),
         )
 
     async def __aenter__(self) -> Self:
@@ -74,25 +95,52 @@ class ClipFetcher:
     async def _fetch(self, url: str, target: Path) -> None:
         part = target.with_name(f"{target.name}.part")
         try:
-            address = URL(url)
-            for _ in range(MOST_REDIRECTS + 1):
-                self._check(address)
-                async with self._session.get(address, allow_redirects=False) as response:
-                    if response.status in _REDIRECTS:
-                        address = address.join(URL(response.headers.get("Location", "")))
-                        continue
-                    if response.status != 200:  # noqa: PLR2004 - the one status with a whole file
-                        raise FetchError(f"the link answers HTTP {response.status}", lasting=False)
-                    await _stream(response, part)
-                    await asyncio.to_thread(part.replace, target)
-                    return
-            raise FetchError("the link redirects in circles", lasting=True)
+            async with asyncio.timeout(self._most_seconds), self._open(url) as response:
+                await self._stream(response, part)
+            await asyncio.to_thread(part.replace, target)
+        except TimeoutError as error:
+            raise FetchError("the link takes too long", lasting=False) from error
+        except aiohttp.InvalidURL as error:
+            raise FetchError("the link is malformed", lasting=True) from error
         except (aiohttp.ClientError, OSError) as error:
-            raise FetchError(f"{type(error).__name__}: {error}"[:200], lasting=False) from error
+            raise FetchError(f"{type(error).__name__}: {error}"[:_MOST_DETAIL], lasting=False) from error
         except ValueError as error:
-            raise FetchError(f"the link is malformed: {error}"[:200], lasting=True) from error
+            raise FetchError(f"the link is malformed: {error}"[:_MOST_DETAIL], lasting=True) from error
         finally:
             part.unlink(missing_ok=True)
+
+    @contextlib.asynccontextmanager
+    async def _open(self, url: str) -> AsyncGenerator[aiohttp.ClientResponse]:
+        """Open the link, following its redirects by hand: each has to lead to an allowed place."""
+        address = URL(url)
+        for _ in range(MOST_REDIRECTS + 1):
+            self._check(address)
+            async with self._session.get(address, allow_redirects=False) as response:
+                if response.status == _WHOLE_FILE:
+                    yield response
+                    return
+                if response.status not in _REDIRECTS:
+                    raise FetchError(f"the link answers HTTP {response.status}", lasting=False)
+                address = address.join(URL(response.headers.get("Location", "")))
+        raise FetchError("the link redirects in circles", lasting=True)
+
+    async def _stream(self, response: aiohttp.ClientResponse, part: Path) -> None:
+        """Write the body to `part`, stopping as soon as it is too long or no MP4."""
+        size = response.content_length or 0
+        head = b""
+        received = 0
+        with part.open("wb") as file:
+            async for piece in response.content.iter_chunked(_MOST_PIECE):
+                received += len(piece)
+                if max(size, received) > self._most_bytes:
+                    raise FetchError(f"the file is larger than {self._most_bytes:,} bytes", lasting=True)
+                if len(head) < _HEAD_BYTES:
+                    head += piece[: _HEAD_BYTES - len(head)]
+                    if len(head) == _HEAD_BYTES and not media.is_mp4(head):
+                        break
+                await asyncio.to_thread(file.write, piece)
+        if not media.is_mp4(head):
+            raise FetchError("the link leads to something that is no MP4 video", lasting=True)
 
     def _check(self, address: URL) -> None:
         """Refuse schemes and literal addresses; names are checked when they are resolved."""
@@ -111,8 +159,11 @@ class ClipFetcher:
 
 
 class _PublicResolver(AbstractResolver):
-    """Resolves names to public addresses only. The connector connects to exactly what is returned
-    here, so a name cannot point elsewhere between the check and the connection."""
+    """Resolves names to public addresses only.
+
+    The connector connects to exactly what is returned here, so a name cannot point elsewhere between
+    the check and the connection.
+    """
 
     def __init__(self, trusted: frozenset[str]) -> None:
         self._trusted = trusted
@@ -136,7 +187,8 @@ class _PublicResolver(AbstractResolver):
 
 def is_trusted(trusted: Collection[str], host: str, port: int | None) -> bool:
     """Whether the operator named this host, or this host and port."""
-    return host in trusted or f"{host}:{port}" in trusted
+    place = f"[{host}]" if ":" in host else host  # as an address writes IPv6
+    return place in trusted or f"{place}:{port}" in trusted
 
 
 def is_public(address: str) -> bool:
@@ -147,27 +199,10 @@ def is_public(address: str) -> bool:
     """
     ip = ipaddress.ip_address(address.partition("%")[0])
     if isinstance(ip, ipaddress.IPv6Address):
-        ip = ip.ipv4_mapped or ip.sixtofour or ip
-    return ip.is_global and not ip.is_multicast and ip not in _NAT64
-
-
-# A translator there would reach private IPv4 addresses: RFC 6052, https://www.rfc-editor.org/rfc/rfc6052
-_NAT64 = ipaddress.ip_network("64:ff9b::/96")
-
-
-async def _stream(response: aiohttp.ClientResponse, part: Path) -> None:
-    """Write the body to `part`, stopping as soon as it is too long or no MP4."""
-    size = 0
-    head = b""
-    with part.open("wb") as file:
-        async for piece in response.content.iter_chunked(_MOST_PIECE):
-            if len(head) < _HEAD_BYTES:
-                head += piece[:_HEAD_BYTES]
-                if len(head) >= _HEAD_BYTES and not media.is_mp4(head):
-                    break
-            size += len(piece)
-            if size > MOST_CLIP_BYTES:
-                raise FetchError(f"the file is larger than {MOST_CLIP_BYTES:,} bytes", lasting=True)
-            await asyncio.to_thread(file.write, piece)
-    if not media.is_mp4(head):
-        raise FetchError("the link leads to something that is no MP4 video", lasting=True)
+        inner = ip.ipv4_mapped or ip.sixtofour
+        if ip in _NAT64:
+            inner = ipaddress.IPv4Address(int(ip) & 0xFFFF_FFFF)
+        if inner is None and ip not in _GLOBAL_UNICAST:
+            return False
+        ip = inner or ip
+    return ip.is_global and not ip.is_multicast
