@@ -1,25 +1,24 @@
-"""What exists to be ordered: models, modes, shapes, prices and limits, read from TOML and checked."""
+"""What exists to be ordered: models, modes, shapes, prices and limits, each entry checked."""
 
 import datetime as dt
 import itertools
-import tomllib
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
-from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeAlias, cast
+from typing import Annotated, Literal, TypeAlias, TypeVar
 
 import pydantic
 
-from bot import money
+from bot import models_file, money, text
 from bot.errors import BadOrder, SettingsError
 from bot.models import Account, Mode, Quality, Quote, Shape, VideoRequest
+from bot.models_file import Entry
 
 GatewayName: TypeAlias = Literal["apixo", "pixazo", "sandbox-apixo", "sandbox-pixazo"]
 
-_Positive = Annotated[int, pydantic.Field(gt=0)]
-_Usd = Annotated[str, pydantic.Field(pattern=r"^\d{1,6}(\.\d{1,6})?$")]
-_Table: TypeAlias = dict[str, Any]
+_Positive = Annotated[int, pydantic.Field(gt=0, strict=True)]
+_Usd = Annotated[str, pydantic.Field(pattern=r"^[0-9]{1,6}(\.[0-9]{1,6})?$")]
+_Path = Annotated[str, pydantic.Field(pattern=r"^/[^/].*$")]  # of the gateway: the key is sent there
 
 
 class _Entry(pydantic.BaseModel):
@@ -38,7 +37,7 @@ class Size(_Entry):
 class ModeSpec(_Entry):
     """How a mode of a model is asked for. `path` is the gateway's route, where modes differ in it."""
 
-    path: str | None = None
+    path: _Path | None = None
     picture: Literal["link", "data-url"] | None = None
     sizes: Annotated[tuple[Size, ...], pydantic.Field(min_length=1)]
 
@@ -57,7 +56,7 @@ class Price(_Entry):
     """What a model costs, per second of clip or per video."""
 
     unit: Literal["second", "video"]
-    estimate: bool = False
+    estimate: pydantic.StrictBool = False
     rows: Annotated[tuple[PriceRow, ...], pydantic.Field(min_length=1)]
 
 
@@ -79,7 +78,7 @@ class Timing(_Entry):
 class Model(_Entry):
     """One entry of the catalogue."""
 
-    model_id: str
+    model_id: Annotated[str, pydantic.Field(pattern=r"^[^\s`]{1,80}$")]
     title: str
     gateway: GatewayName
     remote_id: str
@@ -145,7 +144,7 @@ class Model(_Entry):
         Raises:
             BadOrder: with the limit and the length given.
         """
-        if not prompt.strip():
+        if text.is_blank(prompt):
             raise BadOrder(
                 f"The prompt is empty. {self.model_id} takes 1 to {self.prompt_limit:,} characters."
             )
@@ -168,13 +167,13 @@ class Model(_Entry):
                 f"{self.model_id} makes {has} only. {advice}, or choose another model: `/video models`."
             )
 
-    def request(  # noqa: PLR0913 - one keyword for each choice a person has
+    def request(
         self,
         *,
         mode: Mode,
         prompt: str,
         seconds: int | None = None,
-        shape: Shape = Shape.LANDSCAPE,
+        shape: Shape | None = None,
         quality: Quality | None = None,
         keep_watermark: bool | None = None,
     ) -> VideoRequest:
@@ -187,7 +186,7 @@ class Model(_Entry):
         self.check_mode(mode)
         if seconds is not None and seconds not in self.seconds:
             raise BadOrder(f"{self.model_id} makes clips of {_or(self.seconds)} seconds, not {seconds}.")
-        if shape not in self.shapes:
+        if shape is not None and shape not in self.shapes:
             raise BadOrder(f"{self.model_id} makes {_or(self.shapes)} clips, not {shape}.")
         if quality is not None and quality not in self.qualities:
             has = f"has {_or(self.qualities)}" if self.qualities else "has no choice of quality"
@@ -198,8 +197,8 @@ class Model(_Entry):
             model=self.model_id,
             mode=mode,
             prompt=prompt,
-            seconds=seconds if seconds is not None else min(self.seconds),
-            shape=shape,
+            seconds=seconds or min(self.seconds),
+            shape=shape or self.shapes[0],
             quality=quality or next(iter(self.qualities), None),
             keep_watermark=bool(keep_watermark) if self.watermark_field else None,
         )
@@ -217,8 +216,19 @@ class Model(_Entry):
                         f"{name}: {matches} rows match {order.mode}, {order.seconds} s, "
                         f"{order.shape}, {order.quality or 'no quality'}; exactly one must"
                     )
-        if Mode.IMAGE in self.modes and self.modes[Mode.IMAGE].picture is None:
-            raise ValueError('modes.image-to-video.picture: say "link" or "data-url"')
+        return self
+
+    @pydantic.model_validator(mode="after")
+    def _says_what_its_gateway_needs(self) -> "Model":
+        if len(set(self.seconds)) != len(self.seconds):
+            raise ValueError("seconds: each length once")
+        for mode, spec in self.modes.items():
+            if mode is Mode.IMAGE and spec.picture is None:
+                raise ValueError(f'modes.{mode}.picture: say "link" or "data-url"')
+            if mode is Mode.TEXT and spec.picture is not None:
+                raise ValueError(f"modes.{mode}.picture: there is no picture in this mode; take it out")
+            if self.gateway.endswith("pixazo") and spec.path is None:
+                raise ValueError(f"modes.{mode}.path: is missing; {self.gateway} has one for each mode")
         return self
 
 
@@ -229,67 +239,26 @@ class Catalogue:
         self.models: Mapping[str, Model] = dict(models)
 
     @classmethod
-    def load(cls, models_file: Path | None = None) -> "Catalogue":
+    def load(cls, operators_file: Path | None = None) -> "Catalogue":
         """Read the shipped catalogue and merge the operator's file over it.
 
         Raises:
             SettingsError: one line with the file, the table and the key that is wrong.
         """
-        shipped = tomllib.loads(resources.files("bot").joinpath("catalogue.toml").read_text("utf-8"))
-        theirs = _read(models_file) if models_file else {}
-        try:
-            merged = _merge(shipped, theirs)["models"]
-            own = theirs.get("models", {})
-            return cls({name: _build(merged, name, models_file if name in own else None) for name in merged})
-        except (AttributeError, TypeError) as error:
-            raise SettingsError(
-                f"MODELS_FILE {models_file}: tables and values are mixed up: {error}"
-            ) from error
+        entries = models_file.read_entries(operators_file)
+        return cls({entry.name: _build(entry) for entry in entries})
 
 
-def _read(path: Path) -> _Table:
+def _build(entry: Entry) -> Model:
+    if "model_id" in entry.table:
+        raise SettingsError(f"{entry.where} model_id: the table's name is the model's id; take it out")
     try:
-        table = tomllib.loads(path.read_text("utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise SettingsError(f"MODELS_FILE {path} cannot be read: {error}") from error
-    if unknown := set(table) - {"models"}:
-        raise SettingsError(f"MODELS_FILE {path}: unknown table {min(unknown)!r}; it has [models.…] only")
-    return table
-
-
-def _merge(below: _Table, above: _Table) -> _Table:
-    """Merge tables key by key; a `price` is replaced whole, since half a price list is a wrong one."""
-    merged = dict(below)
-    for key, value in above.items():
-        old = merged.get(key)
-        both_tables = isinstance(old, dict) and isinstance(value, dict)
-        merged[key] = (
-            _merge(cast("_Table", old), cast("_Table", value)) if both_tables and key != "price" else value
-        )
-    return merged
-
-
-def _inherit(tables: _Table, name: str, seen: tuple[str, ...] = ()) -> _Table:
-    """Resolve `like`: another entry's table with this one merged over it."""
-    table = dict(tables[name])
-    other = table.pop("like", None)
-    if other is None:
-        return table
-    if other not in tables or other in (*seen, name):
-        raise KeyError(other)
-    return _merge(_inherit(tables, other, (*seen, name)), table)
-
-
-def _build(tables: _Table, name: str, path: Path | None) -> Model:
-    where = f'{f"MODELS_FILE {path}" if path else "catalogue.toml"}: [models."{name}"]'
-    try:
-        return Model.model_validate({"model_id": name, **_inherit(tables, name)})
-    except KeyError as error:
-        raise SettingsError(f"{where} like: no usable entry {error}") from error
+        return Model.model_validate({"model_id": entry.name, **entry.table})
     except pydantic.ValidationError as error:
-        first = error.errors()[0]
+        first = error.errors(include_url=False)[0]
+        reason = first["msg"].removeprefix("Value error, ")
         key = ".".join(str(part) for part in first["loc"])
-        raise SettingsError(f"{where} {key}: {first['msg']}".replace(" : ", ": ")) from error
+        raise SettingsError(f"{entry.where} {key}: {reason}" if key else f"{entry.where} {reason}") from error
 
 
 def _matches(row: Size | PriceRow, request: VideoRequest) -> bool:
@@ -300,7 +269,10 @@ def _matches(row: Size | PriceRow, request: VideoRequest) -> bool:
     )
 
 
-def _one(rows: tuple[Any, ...], request: VideoRequest) -> Any:
+_Row = TypeVar("_Row", Size, PriceRow)
+
+
+def _one(rows: tuple[_Row, ...], request: VideoRequest) -> _Row:
     return next(row for row in rows if _matches(row, request))
 
 
