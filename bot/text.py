@@ -1,17 +1,27 @@
 """Text from people and gateways made inert: nothing in it pings, links, formats or turns around."""
 
 import re
+import unicodedata
 
-# Controls, and the marks that change reading direction: https://www.unicode.org/reports/tr9/
+_LINE_ENDS = re.compile("\r\n|[\r\v\f\x85\u2028\u2029]")
+# Controls, fillers, lone surrogates, and the marks that change reading direction
+# (https://www.unicode.org/reports/tr9/). Joiners and variation selectors stay: emoji are made with them.
 _HIDDEN = re.compile(
-    "[\x00-\x09\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff]"
+    "[\x00-\x09\x0e-\x1f\x7f-\x9f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b\u200e\u200f"
+    "\u202a-\u202e\u2060-\u206f\u2800\u3164\ufeff\uffa0\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e0fff]"
 )
+_NOTHING_TO_SEE = frozenset({"Cc", "Cf", "Zs", "Zl", "Zp", "Mn", "Me", "Mc"})  # Unicode's general categories
 _GRAVE = "\u02cb"  # looks like a backtick and ends no code
 
 
 def visible(text: str) -> str:
     """Drop what cannot be seen and what reorders the rest; keep line breaks."""
-    return _HIDDEN.sub("", text.replace("\r\n", "\n").replace("\t", " "))
+    return _HIDDEN.sub("", _LINE_ENDS.sub("\n", text).replace("\t", " "))
+
+
+def is_blank(text: str) -> bool:
+    """Whether there is nothing to see: only spaces, invisible characters and marks without a letter."""
+    return all(unicodedata.category(character) in _NOTHING_TO_SEE for character in visible(text))
 
 
 def cut(text: str, most: int) -> str:
@@ -21,8 +31,8 @@ def cut(text: str, most: int) -> str:
 
 def code(text: str, most: int = 200) -> str:
     """Write one line of foreign text as inline code, where nothing has a meaning."""
-    line = " ".join(visible(text).split()).replace("`", _GRAVE)
-    return f"`{cut(line, most)}`" if line else ""
+    line = one_line(text, most).replace("`", _GRAVE)
+    return f"`{line}`" if line else ""
 
 
 def code_block(text: str, most: int) -> str:
