@@ -20,7 +20,7 @@ class Turnstile:
         self._clock = clock
         self._sleep = sleep
         self._name = name
-        self._free_at = clock()
+        self._seen = self._free_at = clock()
         self._order = itertools.count()
         self._waiting: list[tuple[int, int, asyncio.Future[None]]] = []
         self._pump: asyncio.Task[None] | None = None
@@ -35,7 +35,8 @@ class Turnstile:
 
     def stop_for(self, seconds: float) -> None:
         """Let nobody through for a while: the other side asked for fewer requests."""
-        self._free_at = max(self._free_at, self._clock() + dt.timedelta(seconds=seconds))
+        now = self._now()
+        self._free_at = max(self._free_at, now + dt.timedelta(seconds=seconds))
 
     async def close(self) -> None:
         """Stop; whoever still waits is waiting in a task that is being cancelled."""
@@ -46,7 +47,7 @@ class Turnstile:
 
     async def _let_through(self) -> None:
         while self._waiting:
-            now = self._clock()
+            now = self._now()
             if now < self._free_at:
                 await self._sleep((self._free_at - now).total_seconds())
                 continue
@@ -54,3 +55,10 @@ class Turnstile:
             if not turn.done():
                 self._free_at = now + self._spacing
                 turn.set_result(None)
+
+    def _now(self) -> dt.datetime:
+        """Return the time; where the clock was set back, what was left to wait stays as long as it was."""
+        now = self._clock()
+        self._free_at += min(now - self._seen, dt.timedelta())
+        self._seen = now
+        return now
