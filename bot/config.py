@@ -1,5 +1,6 @@
 """Settings: the only reader of the environment and of `.env`."""
 
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from zoneinfo import ZoneInfo
@@ -19,9 +20,24 @@ def _split(value: Any) -> Any:
     return value
 
 
+def _key(value: Any) -> Any:
+    """Read a token or key: files and panels often end it with a line break, headers could not hold one."""
+    if not isinstance(value, str):
+        return value
+    key = value.strip()
+    if not (key.isascii() and key.isprintable()) or " " in key:
+        raise ValueError("is no key: it holds characters that no key has; copy it anew")
+    return key or None
+
+
 def _dollars(value: Any) -> Any:
     """Read an amount of dollars into micro-dollars."""
-    return money.parse_dollars(value) if isinstance(value, str) else value
+    if not isinstance(value, str):
+        return value
+    try:
+        return money.parse_dollars(value)
+    except ValueError as error:
+        raise ValueError("is no amount; write dollars like 12.50, at most 1000000") from error
 
 
 def _zone(value: Any) -> Any:
@@ -31,13 +47,25 @@ def _zone(value: Any) -> Any:
     try:
         return ZoneInfo(value)
     except (KeyError, ValueError, OSError) as error:
-        raise ValueError(f"{value!r} is no time zone; write one like Europe/Berlin") from error
+        raise ValueError("is no time zone; write one like Europe/Berlin") from error
 
 
+def _host(value: str) -> str:
+    """Check one host or host:port, as the authority of a web address has it."""
+    if not _HOST.fullmatch(value):
+        raise ValueError("write host or host:port, without http:// and path")
+    return value.lower()
+
+
+_HOST = re.compile(r"(\[[0-9a-f:.]+\]|[\w.-]+)(:\d{1,5})?", re.ASCII | re.IGNORECASE)
+
+_Key = Annotated[SecretStr | None, pydantic.BeforeValidator(_key)]
 _Micros = Annotated[int, pydantic.BeforeValidator(_dollars)]
 _Zone = Annotated[ZoneInfo, pydantic.BeforeValidator(_zone)]
-_ServerIds = Annotated[tuple[int, ...], NoDecode, pydantic.BeforeValidator(_split)]
-_Hosts = Annotated[tuple[str, ...], NoDecode, pydantic.BeforeValidator(_split)]
+_ServerIds = Annotated[tuple[Annotated[int, Field(gt=0)], ...], NoDecode, pydantic.BeforeValidator(_split)]
+_Hosts = Annotated[
+    tuple[Annotated[str, pydantic.AfterValidator(_host)], ...], NoDecode, pydantic.BeforeValidator(_split)
+]
 
 
 class Settings(BaseSettings):
@@ -52,20 +80,20 @@ class Settings(BaseSettings):
         hide_input_in_errors=True,
     )
 
-    discord_token: Annotated[SecretStr | None, Field(description="The bot's token; needed by run.")] = None
+    discord_token: Annotated[_Key, Field(description="The bot's token; needed by run.")] = None
     allowed_servers: Annotated[
         _ServerIds,
         Field(description="Server ids that may order; empty: the one server the bot is in."),
     ] = ()
 
-    apixo_api_key: Annotated[SecretStr | None, Field(description="APIXO's key.")] = None
+    apixo_api_key: Annotated[_Key, Field(description="APIXO's key.")] = None
     apixo_base_url: Annotated[HttpUrl, Field(description="APIXO's address, ending in /api/v1.")] = HttpUrl(
         "https://api.apixo.ai/api/v1"
     )
     apixo_route: Annotated[
         Literal["auto", "value", "official"], Field(description="APIXO's routing of sora-2.")
     ] = "auto"
-    pixazo_api_key: Annotated[SecretStr | None, Field(description="Pixazo's subscription key.")] = None
+    pixazo_api_key: Annotated[_Key, Field(description="Pixazo's subscription key.")] = None
     pixazo_base_url: Annotated[HttpUrl, Field(description="Pixazo's address.")] = HttpUrl(
         "https://gateway.pixazo.ai"
     )

@@ -9,26 +9,25 @@ from typing import Literal
 
 
 class _Redacting(logging.Formatter):
-    """Formats a line, traceback included, and then removes secrets from the whole of it."""
+    """Formats a line, traceback included, and then removes the secrets from the whole of it."""
 
     converter = time.gmtime
 
     def __init__(self, secrets: Collection[str]) -> None:
         super().__init__("%(asctime)sZ %(levelname)-7s %(name)s: %(message)s", "%Y-%m-%dT%H:%M:%S")
-        self._secrets = tuple(secrets)
+        self._secrets = sorted(secrets, key=len, reverse=True)  # one may be the beginning of another
 
     def format(self, record: logging.LogRecord) -> str:
-        line = self._line(record)
+        return self._redact(super().format(record))
+
+    def _redact(self, line: str) -> str:
         for secret in self._secrets:
             line = line.replace(secret, "[redacted]")
         return line
 
-    def _line(self, record: logging.LogRecord) -> str:
-        return super().format(record)
-
 
 class _Json(_Redacting):
-    def _line(self, record: logging.LogRecord) -> str:
+    def format(self, record: logging.LogRecord) -> str:
         entry = {
             "at": self.formatTime(record, self.datefmt) + "Z",
             "level": record.levelname.lower(),
@@ -37,7 +36,8 @@ class _Json(_Redacting):
         }
         if record.exc_info:
             entry["error"] = self.formatException(record.exc_info)
-        return json.dumps(entry, ensure_ascii=False)
+        # Before the JSON is made: a quote or backslash in a secret reads otherwise in it.
+        return json.dumps({key: self._redact(value) for key, value in entry.items()})
 
 
 def configure(*, level: str, form: Literal["text", "json"], secrets: Collection[str]) -> None:
@@ -46,6 +46,6 @@ def configure(*, level: str, form: Literal["text", "json"], secrets: Collection[
     handler.setFormatter((_Json if form == "json" else _Redacting)(secrets))
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     # At debug, discord.py and aiosqlite would fill the log with every frame and every row.
-    for chatty in ("discord", "aiosqlite", "PIL", "alembic"):
+    for chatty in ("discord", "aiosqlite", "PIL"):
         logging.getLogger(chatty).setLevel(max(logging.INFO, logging.getLogger().level))
     logging.getLogger("alembic").setLevel(logging.WARNING)
