@@ -19,6 +19,7 @@ BotError
 
 import datetime as dt
 
+from bot import text
 from bot.money import dollars
 
 
@@ -58,13 +59,14 @@ class OverLimit(UserError):
         spent_micros: int,
         held_micros: int,
         price_micros: int,
+        is_estimate: bool = False,
         turns_at: dt.datetime,
     ) -> None:
         turn = f"<t:{int(turns_at.timestamp())}:R>"
         super().__init__(
             f"This would go over {limit_name}: {dollars(limit_micros)} a month, of which "
             f"{dollars(spent_micros)} is spent and {dollars(held_micros)} is held by running jobs. "
-            f"This order costs {dollars(price_micros)}. The month turns {turn}. Nothing was charged."
+            f"This order costs {'≈' if is_estimate else ''}{dollars(price_micros)}. The month turns {turn}. Nothing was charged."
         )
         self.limit_name = limit_name
 
@@ -82,7 +84,7 @@ class NoSuchJob(UserError):
     """The job does not exist, or is somebody else's."""
 
     def __init__(self, job_id: str) -> None:
-        super().__init__(f"You have no job `{job_id[:20].replace('`', '')}` here. `/video list` shows yours.")
+        super().__init__(f"You have no job {text.code(job_id, 20)} here. `/video list` shows yours.")
 
 
 class ChannelClosed(BotError):

@@ -106,8 +106,10 @@ class Picture:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class VideoRequest:
-    """A validated wish: every field is one the model has. `quality` and `keep_watermark` are
-    None where the model has no such choice."""
+    """A validated wish: every field is one the model has.
+
+    `quality` and `keep_watermark` are None where the model has no such choice.
+    """
 
     model: str
     mode: Mode
@@ -128,8 +130,10 @@ class Quote:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Job:
-    """One order as the database knows it. Ids of Discord things are their snowflakes; times are
-    aware UTC; amounts are micro-dollars."""
+    """One order as the database knows it.
+
+    Ids of Discord things are their snowflakes; times are aware UTC; amounts are micro-dollars.
+    """
 
     job_id: str
     origin: str
@@ -188,8 +192,10 @@ class OutageScope(StrEnum):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Outage:
-    """A key or a model that takes no orders since a gateway refused it. `subject` is the name of
-    the gateway or the id of the model; `detail` is the gateway's own words."""
+    """A key or a model that takes no orders since a gateway refused it.
+
+    `subject` is the name of the gateway or the id of the model; `detail` is the gateway's own words.
+    """
 
     scope: OutageScope
     subject: str
@@ -199,13 +205,17 @@ class Outage:
 
 
 class Upload(Protocol):
-    """A file a person attached, not read yet. `size` is Discord's own count of bytes."""
+    """A file a person attached, not read yet; what is known of it is what Discord says."""
 
     @property
-    def filename(self) -> str: ...
+    def filename(self) -> str:
+        """The file's name, as the person's machine has it."""
+        ...
 
     @property
-    def size(self) -> int: ...
+    def size(self) -> int:
+        """How many bytes it has."""
+        ...
 
     async def read(self) -> bytes:
         """Download the whole file."""

@@ -2,6 +2,7 @@
 
 import re
 from decimal import Decimal
+from fractions import Fraction
 
 MICROS_PER_DOLLAR = 1_000_000
 MICROS_PER_CENT = 10_000
@@ -26,10 +27,10 @@ def micros(usd: Decimal) -> int:
     """
     if not usd.is_finite():
         raise ValueError(f"{usd} is not an amount of money")
-    scaled = usd * MICROS_PER_DOLLAR
-    if scaled != int(scaled):
+    exact = Fraction(usd) * MICROS_PER_DOLLAR  # a product of Decimals would be rounded to 28 digits
+    if exact.denominator != 1:
         raise ValueError(f"{usd} has more than six decimal places")
-    return int(scaled)
+    return exact.numerator
 
 
 def parse_dollars(text: str) -> int:

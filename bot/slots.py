@@ -8,8 +8,10 @@ from bot.models import Job
 
 
 class Slots:
-    """The places of one key for one model. Of the waiting jobs, the member with the fewest running
-    starts first, then the oldest."""
+    """The places of one key for one model.
+
+    Of the waiting jobs, one of the member with the fewest running starts first, then the oldest.
+    """
 
     def __init__(self, places: int) -> None:
         self._places = places
