@@ -39,7 +39,7 @@ class DataFolder:
             ) from error
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+        except BlockingIOError as error:
             lock.close()
             raise FolderInUse(
                 f"DATA_DIR {self.path} is in use by another process. Stop it, or name another folder."
@@ -53,14 +53,20 @@ class DataFolder:
             self._lock.close()
 
     def sweep(self, *, older_than: dt.datetime, keep: set[str]) -> int:
-        """Delete pictures and clips last written before a moment, but for the names to keep; return
-        how many there were."""
+        """Delete pictures and clips last written before a moment, but for the names to keep.
+
+        What is made of a clip (`job.mp4`) begins with its name (`job.small.mp4`) and is kept with it.
+        A file that cannot be deleted is logged and stays. Returns how many were deleted.
+        """
         count = 0
-        for folder in (self.pictures, self.clips):
-            for file in folder.iterdir():
-                stem = file.name.split(".", 1)[0]
-                written_at = dt.datetime.fromtimestamp(file.stat().st_mtime, dt.UTC)
-                if written_at < older_than and not {file.name, f"{stem}.mp4"} & keep:
+        for file in (*self.pictures.iterdir(), *self.clips.iterdir()):
+            stem = file.name.split(".", 1)[0]
+            if {file.name, f"{stem}.mp4"} & keep:
+                continue
+            try:
+                if dt.datetime.fromtimestamp(file.stat().st_mtime, dt.UTC) < older_than:
                     file.unlink()
                     count += 1
+            except OSError as error:
+                log.warning("cannot delete %s: %s", file, error.strerror)
         return count

@@ -25,26 +25,32 @@ from bot.models import (
 )
 from bot.quotas import Policy
 from storage import ledger, quotas
-from storage.database import Database
-from storage.schema import jobs, members, stage_history
+from storage.database import Database, Store, reads, writes
+from storage.schema import EntryKind, jobs, members, stage_history
 from storage.schema import ledger as entries
 
 _OPEN = tuple(stage for stage in Stage if stage.is_open)
 _TOLD = (Stage.FAILED, Stage.UNCERTAIN)
 
 
-class JobStore:
-    """The jobs of all servers. Methods that move a job return it as it is afterwards, or None where
-    the job was no longer in the stage it must move from: then somebody else was faster."""
+class JobStore(Store):
+    """The jobs of all servers.
+
+    Methods that move a job return it as it is afterwards, or None where the job was no longer in the
+    stage it must move from: then somebody else was faster.
+    """
 
     def __init__(self, database: Database, *, pictures: Path, clips: Path) -> None:
-        self._database = database
+        super().__init__(database)
         self._pictures = pictures
         self._clips = clips
 
     # Ordering
 
-    async def place(self, new: NewJob, policy: Policy, *, now: dt.datetime) -> Job:
+    @writes
+    async def place(
+        self, connection: AsyncConnection, new: NewJob, policy: Policy, *, now: dt.datetime
+    ) -> Job:
         """Check the limits, hold the money and store the job, all in one transaction.
 
         An origin that was stored before gives the job it made: it is never ordered again.
@@ -52,44 +58,43 @@ class JobStore:
         Raises:
             OverLimit: nothing was stored and nothing is held.
         """
-        async with self._database.write() as connection:
-            earlier = await self._find(connection, jobs.c.origin == new.origin)
-            if earlier is not None:
-                return earlier
-            member = await quotas.member_id(connection, new.server_id, new.user_id)
-            for standing in await quotas.standings(
-                connection, member=member, account=new.account, policy=policy, now=now
-            ):
-                standing.check(new.quote.micros)
-            await connection.execute(
-                sa.insert(jobs).values(**_columns(new), member_id=member, created_at=now)
-            )
-            await self._remember(connection, new.job_id, Stage.QUEUED, "ordered", now)
-            job = await self._get(connection, new.job_id)
-            await ledger.book(connection, job, "hold", new.quote.micros, reason="ordered", now=now)
-            return await self._get(connection, new.job_id)
+        earlier = await self._find(connection, jobs.c.origin == new.origin)
+        if earlier is not None:
+            return earlier
+        member = await quotas.member_id(connection, new.server_id, new.user_id)
+        for standing in await quotas.standings(
+            connection, member=member, account=new.account, policy=policy, now=now
+        ):
+            standing.check(new.quote.micros, is_estimate=new.quote.estimate)
+        await connection.execute(sa.insert(jobs).values(**_columns(new), member_id=member, created_at=now))
+        await self._remember(connection, new.job_id, Stage.QUEUED, "ordered", now)
+        job = await self._get(connection, new.job_id)
+        await ledger.book(connection, job, EntryKind.HOLD, new.quote.micros, reason="ordered", now=now)
+        return await self._get(connection, new.job_id)
 
     # The way of a job
 
-    async def card_posted(self, job_id: str, message_id: int, *, showing: Stage) -> Job:
+    @writes
+    async def card_posted(
+        self, connection: AsyncConnection, job_id: str, message_id: int, *, showing: Stage
+    ) -> Job:
         """Remember the job's card, and the stage it was posted with."""
-        async with self._database.write() as connection:
-            await connection.execute(
-                sa.update(jobs)
-                .where(jobs.c.job_id == job_id)
-                .values(card_message_id=message_id, card_stage=showing)
-            )
-            return await self._get(connection, job_id)
+        await connection.execute(
+            sa.update(jobs)
+            .where(jobs.c.job_id == job_id)
+            .values(card_message_id=message_id, card_stage=showing)
+        )
+        return await self._get(connection, job_id)
 
-    async def wait(self, job_id: str, reason: str) -> Job:
+    @writes
+    async def wait(self, connection: AsyncConnection, job_id: str, reason: str) -> Job:
         """Say why a queued job waits; an empty reason takes it back."""
-        async with self._database.write() as connection:
-            await connection.execute(
-                sa.update(jobs)
-                .where(jobs.c.job_id == job_id, jobs.c.stage == Stage.QUEUED)
-                .values(waiting_for=reason)
-            )
-            return await self._get(connection, job_id)
+        await connection.execute(
+            sa.update(jobs)
+            .where(jobs.c.job_id == job_id, jobs.c.stage == Stage.QUEUED)
+            .values(waiting_for=reason)
+        )
+        return await self._get(connection, job_id)
 
     async def start_submit(self, job_id: str, *, now: dt.datetime) -> Job | None:
         """Write down that the paid request is about to be sent."""
@@ -141,21 +146,24 @@ class JobStore:
             job_id, {Stage.RENDERING}, Stage.FETCHING, now, result_urls=json.dumps(list(urls))
         )
 
-    async def fetched(self, job_id: str, clip: Path, *, now: dt.datetime) -> Job | None:
+    @writes
+    async def fetched(
+        self, connection: AsyncConnection, job_id: str, clip: Path, *, now: dt.datetime
+    ) -> Job | None:
         """The clip is on disk: the member has what they pay for, so the money settles with it."""
-        async with self._database.write() as connection:
-            job = await self._change(
-                connection,
-                job_id,
-                {Stage.FETCHING},
-                Stage.DELIVERING,
-                now,
-                clip_name=clip.name,
-                fetched_at=now,
-            )
-            if job is not None:
-                await ledger.book(connection, job, "settle", job.held_micros, reason="clip fetched", now=now)
-            return await self._find(connection, jobs.c.job_id == job_id) if job else None
+        job = await self._change(
+            connection,
+            job_id,
+            {Stage.FETCHING},
+            Stage.DELIVERING,
+            now,
+            clip_name=clip.name,
+            fetched_at=now,
+        )
+        if job is None:
+            return None
+        await ledger.book(connection, job, EntryKind.SETTLE, job.held_micros, reason="clip fetched", now=now)
+        return await self._get(connection, job_id)
 
     async def delivered(
         self, job_id: str, message_id: int | None, *, note: str, now: dt.datetime
@@ -171,104 +179,127 @@ class JobStore:
             finished_at=now,
         )
 
-    async def fail(self, job_id: str, failure: Failure, *, now: dt.datetime) -> Job | None:
+    @writes
+    async def fail(
+        self, connection: AsyncConnection, job_id: str, failure: Failure, *, now: dt.datetime
+    ) -> Job | None:
         """End the job without a clip and give the held money back.
 
         Where the gateway had taken the task and does not document that it takes no money for such an
         ending, a possible charge is booked for the operator.
         """
-        async with self._database.write() as connection:
-            job = await self._change(
+        job = await self._change(
+            connection,
+            job_id,
+            {Stage.QUEUED, Stage.SUBMITTING, Stage.RENDERING, Stage.FETCHING},
+            Stage.FAILED,
+            now,
+            history=failure.kind,
+            failure=failure.kind,
+            failure_detail=failure.detail,
+            failure_code=failure.code,
+            waiting_for="",
+            finished_at=now,
+        )
+        if job is None:
+            return None
+        await ledger.book(connection, job, EntryKind.RELEASE, job.held_micros, reason=failure.kind, now=now)
+        if job.task_id is not None and failure.charged is not False:
+            await ledger.book(
                 connection,
-                job_id,
-                {Stage.QUEUED, Stage.SUBMITTING, Stage.RENDERING, Stage.FETCHING},
-                Stage.FAILED,
-                now,
-                history=failure.kind,
-                failure=failure.kind,
-                failure_detail=failure.detail,
-                failure_code=failure.code,
-                waiting_for="",
-                finished_at=now,
+                job,
+                EntryKind.POSSIBLE_CHARGE,
+                job.quote.micros,
+                reason=failure.kind,
+                now=now,
             )
-            if job is None:
-                return None
-            await ledger.book(connection, job, "release", job.held_micros, reason=failure.kind, now=now)
-            if job.task_id is not None and failure.charged is not False:
-                await ledger.book(
-                    connection, job, "possible_charge", job.quote.micros, reason=failure.kind, now=now
-                )
-            return await self._get(connection, job_id)
+        return await self._get(connection, job_id)
 
-    async def cancel(self, job_id: str, *, by: str, now: dt.datetime) -> Job | None:
-        """End a job that was never submitted and give the held money back."""
-        async with self._database.write() as connection:
-            job = await self._change(
-                connection,
-                job_id,
-                {Stage.QUEUED},
-                Stage.CANCELLED,
-                now,
-                history=by,
-                waiting_for="",
-                finished_at=now,
-            )
-            if job is None:
-                return None
-            await ledger.book(connection, job, "release", job.held_micros, reason=f"cancelled {by}", now=now)
-            return await self._get(connection, job_id)
+    @writes
+    async def cancel(
+        self, connection: AsyncConnection, job_id: str, *, by: str, now: dt.datetime
+    ) -> Job | None:
+        """End a job that was never submitted and give the held money back.
+
+        `by` is written into the ledger for good ("by its member"), so it must name nobody.
+        """
+        job = await self._change(
+            connection,
+            job_id,
+            {Stage.QUEUED},
+            Stage.CANCELLED,
+            now,
+            history=by,
+            waiting_for="",
+            finished_at=now,
+        )
+        if job is None:
+            return None
+        await ledger.book(
+            connection, job, EntryKind.RELEASE, job.held_micros, reason=f"cancelled {by}", now=now
+        )
+        return await self._get(connection, job_id)
 
     # What Discord shows of it
 
-    async def card_shows(self, job_id: str, stage: Stage) -> None:
+    @writes
+    async def card_shows(self, connection: AsyncConnection, job_id: str, stage: Stage) -> None:
         """Remember which stage the card was last edited to."""
-        async with self._database.write() as connection:
-            await connection.execute(sa.update(jobs).where(jobs.c.job_id == job_id).values(card_stage=stage))
+        await connection.execute(sa.update(jobs).where(jobs.c.job_id == job_id).values(card_stage=stage))
 
-    async def told(self, job_id: str, stage: Stage) -> None:
+    @writes
+    async def told(self, connection: AsyncConnection, job_id: str, stage: Stage) -> None:
         """Remember that the member was told how the job ended."""
-        async with self._database.write() as connection:
-            await connection.execute(sa.update(jobs).where(jobs.c.job_id == job_id).values(told_stage=stage))
+        await connection.execute(sa.update(jobs).where(jobs.c.job_id == job_id).values(told_stage=stage))
 
     # Reading
 
-    async def get(self, job_id: str) -> Job | None:
+    @reads
+    async def get(self, connection: AsyncConnection, job_id: str) -> Job | None:
         """Return a job of any server."""
-        async with self._database.read() as connection:
-            return await self._find(connection, jobs.c.job_id == job_id)
+        return await self._find(connection, jobs.c.job_id == job_id)
 
-    async def unfinished(self) -> list[Job]:
+    @reads
+    async def unfinished(self, connection: AsyncConnection) -> list[Job]:
         """Return every job with something left to do or to tell, oldest first."""
         left = sa.or_(
             jobs.c.stage.in_(_OPEN),
             sa.and_(jobs.c.stage.in_(_TOLD), sa.func.coalesce(jobs.c.told_stage, "") != jobs.c.stage),
             sa.and_(jobs.c.card_message_id.is_not(None), jobs.c.card_stage != jobs.c.stage),
         )
-        async with self._database.read() as connection:
-            return await self._select(connection, left, jobs.c.created_at, jobs.c.job_id)
+        return await self._select(connection, left, jobs.c.created_at, jobs.c.job_id)
 
+    @reads
     async def of_member(
-        self, server_id: int, user_id: int, *, offset: int = 0, limit: int = 25, only_open: bool = False
+        self,
+        connection: AsyncConnection,
+        server_id: int,
+        user_id: int,
+        *,
+        offset: int = 0,
+        limit: int = 25,
+        only_open: bool = False,
     ) -> list[Job]:
         """Return a member's jobs in a server, newest first."""
         mine = sa.and_(jobs.c.server_id == server_id, members.c.discord_id == user_id)
         where = sa.and_(mine, jobs.c.stage.in_(_OPEN)) if only_open else mine
-        async with self._database.read() as connection:
-            return await self._select(
-                connection, where, jobs.c.created_at.desc(), jobs.c.job_id, offset=offset, limit=limit
-            )
+        return await self._select(
+            connection, where, jobs.c.created_at.desc(), jobs.c.job_id, offset=offset, limit=limit
+        )
 
-    async def files_needed(self, since: dt.datetime) -> set[str]:
+    @reads
+    async def files_needed(self, connection: AsyncConnection, since: dt.datetime) -> set[str]:
         """Return the names of pictures and clips of jobs that are open or ended after a moment."""
         recent = sa.or_(jobs.c.stage.in_(_OPEN), jobs.c.finished_at >= since)
-        async with self._database.read() as connection:
-            rows = await connection.execute(sa.select(jobs.c.picture_name, jobs.c.clip_name).where(recent))
-            return {name for row in rows for name in row if name is not None}
+        rows = await connection.execute(sa.select(jobs.c.picture_name, jobs.c.clip_name).where(recent))
+        return {name for row in rows for name in row if name is not None}
 
     # How it is done
 
-    async def _move(  # noqa: PLR0913 - a step has a start, an end, a time and a reason
+    @writes
+    async def _move(
         self,
+        connection: AsyncConnection,
         job_id: str,
         from_stages: Collection[Stage],
         to_stage: Stage,
@@ -277,12 +308,9 @@ class JobStore:
         history: str = "",
         **values: Any,
     ) -> Job | None:
-        async with self._database.write() as connection:
-            return await self._change(
-                connection, job_id, from_stages, to_stage, now, history=history, **values
-            )
+        return await self._change(connection, job_id, from_stages, to_stage, now, history=history, **values)
 
-    async def _change(  # noqa: PLR0913 - as _move
+    async def _change(
         self,
         connection: AsyncConnection,
         job_id: str,
@@ -323,10 +351,16 @@ class JobStore:
         where: sa.ColumnElement[bool],
         *order: sa.ColumnElement[Any],
         offset: int = 0,
-        limit: int = -1,
+        limit: int | None = None,
     ) -> list[Job]:
         query = (
-            sa.select(jobs, members.c.discord_id, _booked("hold"), _booked("settle"), _booked("release"))
+            sa.select(
+                jobs,
+                members.c.discord_id,
+                _booked(EntryKind.HOLD),
+                _booked(EntryKind.SETTLE),
+                _booked(EntryKind.RELEASE),
+            )
             .join(members, members.c.member_id == jobs.c.member_id)
             .where(where)
             .order_by(*order)
@@ -417,7 +451,7 @@ def _columns(new: NewJob) -> dict[str, Any]:
     }
 
 
-def _booked(kind: str) -> sa.Label[int]:
+def _booked(kind: EntryKind) -> sa.Label[int]:
     """What the ledger has of a kind for the job in the row (at most one entry, by its unique key)."""
     total = sa.select(sa.func.coalesce(sa.func.sum(entries.c.amount_micros), 0)).where(
         entries.c.job_id == jobs.c.job_id, entries.c.kind == kind

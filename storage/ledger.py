@@ -7,11 +7,17 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.models import Account, Job
 from bot.quotas import Period, Sums
-from storage.schema import ledger
+from storage.schema import EntryKind, ledger
 
 
 async def book(
-    connection: AsyncConnection, job: Job, kind: str, amount_micros: int, *, reason: str, now: dt.datetime
+    connection: AsyncConnection,
+    job: Job,
+    kind: EntryKind,
+    amount_micros: int,
+    *,
+    reason: str,
+    now: dt.datetime,
 ) -> None:
     """Add an entry for a job; the schema refuses a second of its kind and spending what is not held."""
     await connection.execute(
@@ -46,6 +52,6 @@ async def sums(
     if member_id is not None:
         query = query.where(ledger.c.member_id == member_id)
     totals = {row[0]: int(row[1]) for row in await connection.execute(query)}
-    settled = totals.get("settle", 0)
-    held = totals.get("hold", 0) - settled - totals.get("release", 0)
+    settled = totals.get(EntryKind.SETTLE, 0)
+    held = totals.get(EntryKind.HOLD, 0) - settled - totals.get(EntryKind.RELEASE, 0)
     return Sums(spent_micros=settled, held_micros=held)

@@ -20,10 +20,20 @@ _LEDGER_RULES = (
     CREATE TRIGGER ledger_is_never_deleted BEFORE DELETE ON ledger
     BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END
     """,
+    # INSERT OR REPLACE deletes what it replaces without asking the trigger above.
+    """
+    CREATE TRIGGER ledger_is_never_replaced BEFORE INSERT ON ledger
+    WHEN EXISTS (
+        SELECT 1 FROM ledger
+        WHERE entry_id = NEW.entry_id OR (job_id = NEW.job_id AND kind = NEW.kind)
+    )
+    BEGIN SELECT RAISE(ABORT, 'a job has one entry of a kind, and the ledger is append-only'); END
+    """,
+    # Without a hold the sum is NULL: as if -1 were held, so that not even nothing can be spent of it.
     """
     CREATE TRIGGER ledger_spends_only_what_is_held BEFORE INSERT ON ledger
     WHEN NEW.kind IN ('settle', 'release') AND (
-        SELECT COALESCE(SUM(CASE kind WHEN 'hold' THEN amount_micros ELSE -amount_micros END), 0)
+        SELECT COALESCE(SUM(CASE kind WHEN 'hold' THEN amount_micros ELSE -amount_micros END), -1)
         FROM ledger WHERE job_id = NEW.job_id AND kind IN ('hold', 'settle', 'release')
     ) < NEW.amount_micros
     BEGIN SELECT RAISE(ABORT, 'more is spent or released than is held'); END
@@ -102,6 +112,7 @@ def upgrade() -> None:
         sa.CheckConstraint(
             "stage <> 'delivering' OR clip_name IS NOT NULL", name="delivering_job_has_a_clip"
         ),
+        sa.CheckConstraint("stage <> 'failed' OR failure IS NOT NULL", name="failed_job_has_a_reason"),
         sa.CheckConstraint("stage <> 'rendering' OR task_id IS NOT NULL", name="rendering_job_has_a_task"),
         sa.CheckConstraint(
             _STAGES,
@@ -129,6 +140,10 @@ def upgrade() -> None:
             ["member_id"],
             ["members.member_id"],
         ),
+        sa.ForeignKeyConstraint(
+            ["set_by"],
+            ["members.member_id"],
+        ),
         sa.PrimaryKeyConstraint("member_id"),
     )
     op.create_table(
@@ -150,6 +165,9 @@ def upgrade() -> None:
             name="entry_kind_is_known",
         ),
         sa.CheckConstraint("amount_micros >= 0", name="entry_is_not_negative"),
+        sa.CheckConstraint(
+            "job_id IS NOT NULL OR kind IN ('grant', 'correction')", name="entry_names_its_job"
+        ),
         sa.ForeignKeyConstraint(
             ["job_id"],
             ["jobs.job_id"],

@@ -1,0 +1,152 @@
+"""Jobs and money in a real database file, without Discord and without a gateway."""
+
+import contextlib
+import dataclasses
+import datetime as dt
+import itertools
+from collections.abc import AsyncGenerator
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import sqlalchemy as sa
+
+from bot.models import Account, Failure, FailureKind, Job, Mode, NewJob, Quote, Shape, Stage, VideoRequest
+from bot.quotas import Policy, Sums
+from storage import ledger
+from storage.database import Database
+from storage.jobs import JobStore
+from storage.quotas import QuotaStore
+from storage.schema import members
+
+NOON = dt.datetime(2026, 11, 21, 12, tzinfo=dt.UTC)
+SERVER, CHANNEL, ALICE, BOB = 100, 200, 1, 2
+DOLLAR = 1_000_000
+CENT = 10_000
+
+UTC_POLICY = Policy(default_member_micros=DOLLAR, operator_micros=None, zone=ZoneInfo("UTC"))
+PICTURE_REFUSED = Failure(kind=FailureKind.PICTURE_REFUSED, detail="a face", code="FACE")
+
+_REQUEST = VideoRequest(
+    model="apixo/sora-2-pro", mode=Mode.TEXT, prompt="a fox", seconds=4, shape=Shape.LANDSCAPE
+)
+_EMPTY: list[bytes] = []  # a fresh database, migrated once: that takes longer than most tests
+_numbers = itertools.count(1)
+
+
+def new_job(micros: int = 30 * CENT, *, prompt: str = "a fox", **changes: Any) -> NewJob:
+    """An order that costs so much, ready to be stored; every call makes another one."""
+    number = next(_numbers)
+    job = NewJob(
+        job_id=f"job{number}",
+        origin=f"interaction:{number}",
+        account=Account.REAL,
+        server_id=SERVER,
+        channel_id=CHANNEL,
+        user_id=ALICE,
+        request=dataclasses.replace(_REQUEST, prompt=prompt),
+        gateway="apixo",
+        picture=None,
+        note="",
+        quote=Quote(micros=micros, estimate=False),
+    )
+    return dataclasses.replace(job, **changes)
+
+
+class Books:
+    """The stores on one file, and short ways to bring a job somewhere."""
+
+    def __init__(self, database: Database, folder: Path) -> None:
+        self.database = database
+        self.jobs = JobStore(database, pictures=folder / "pictures", clips=folder / "clips")
+        self.quotas = QuotaStore(database)
+
+    async def place(self, micros: int = 30 * CENT, *, at: dt.datetime = NOON, **changes: Any) -> Job:
+        """Store an order under the policy of a dollar a month."""
+        return await self.jobs.place(new_job(micros, **changes), UTC_POLICY, now=at)
+
+    async def bring(self, job: Job, stage: Stage, *, at: dt.datetime = NOON) -> Job:
+        """Take a queued job the usual way to a stage."""
+        match stage:
+            case Stage.QUEUED:
+                return job
+            case Stage.SUBMITTING:
+                moved = await self.jobs.start_submit(job.job_id, now=at)
+            case Stage.UNCERTAIN:
+                await self.bring(job, Stage.SUBMITTING, at=at)
+                moved = await self.jobs.lose_sight(job.job_id, "no answer", now=at)
+            case Stage.RENDERING:
+                await self.bring(job, Stage.SUBMITTING, at=at)
+                moved = await self.jobs.submit_accepted(job.job_id, f"task of {job.job_id}", now=at)
+            case Stage.FETCHING:
+                await self.bring(job, Stage.RENDERING, at=at)
+                moved = await self.jobs.rendered(job.job_id, ["https://cdn.example/a.mp4"], now=at)
+            case Stage.DELIVERING:
+                await self.bring(job, Stage.FETCHING, at=at)
+                moved = await self.jobs.fetched(job.job_id, Path(f"{job.job_id}.mp4"), now=at)
+            case Stage.DONE:
+                await self.bring(job, Stage.DELIVERING, at=at)
+                moved = await self.jobs.delivered(job.job_id, 900, note="", now=at)
+            case Stage.FAILED:
+                await self.bring(job, Stage.RENDERING, at=at)
+                moved = await self.jobs.fail(job.job_id, PICTURE_REFUSED, now=at)
+            case Stage.CANCELLED:
+                moved = await self.jobs.cancel(job.job_id, by="by its member", now=at)
+        assert moved is not None
+        assert moved.stage is stage
+        return moved
+
+    async def sums(
+        self,
+        user_id: int | None = ALICE,
+        *,
+        server_id: int = SERVER,
+        account: Account = Account.REAL,
+        at: dt.datetime = NOON,
+        policy: Policy = UTC_POLICY,
+    ) -> Sums:
+        """What a person, or with None everybody, spent and holds in the month."""
+        async with self.database.read() as connection:
+            member = None
+            if user_id is not None:
+                member = await connection.scalar(
+                    sa.select(members.c.member_id).where(
+                        members.c.server_id == server_id, members.c.discord_id == user_id
+                    )
+                )
+                assert member is not None
+            return await ledger.sums(connection, account=account, period=policy.month(at), member_id=member)
+
+    async def rows(self, query: str, **values: Any) -> list[tuple[Any, ...]]:
+        """What the database has, whatever the stores say."""
+        async with self.database.read() as connection:
+            return [tuple(row) for row in await connection.execute(sa.text(query), values)]
+
+    async def entries(self, job: Job) -> list[tuple[str, int]]:
+        """The job's entries in the ledger: kind and micro-dollars."""
+        found = await self.rows(
+            "SELECT kind, amount_micros FROM ledger WHERE job_id = :job ORDER BY entry_id", job=job.job_id
+        )
+        return [(kind, micros) for kind, micros in found]
+
+    async def write(self, statement: str, **values: Any) -> None:
+        """Write past the stores."""
+        async with self.database.write() as connection:
+            await connection.execute(sa.text(statement), values)
+
+
+@contextlib.asynccontextmanager
+async def open_books(folder: Path) -> AsyncGenerator[Books]:
+    """A database in a folder, fresh where there is none."""
+    path = folder / "bot.sqlite3"
+    if _EMPTY and not path.exists():
+        path.write_bytes(_EMPTY[0])
+    database = Database(path)
+    try:
+        if not _EMPTY:
+            await database.migrate()
+            await database.close()  # moves everything into the one file
+            _EMPTY.append(path.read_bytes())
+        yield Books(database, folder)
+    finally:
+        await database.close()
