@@ -9,6 +9,7 @@ from collections.abc import AsyncGenerator, Coroutine, MutableMapping
 from typing import Any
 
 from bot import media, pacing
+from bot.acts import Acts
 from bot.availability import Availability
 from bot.card_desk import CardDesk
 from bot.catalogue import Catalogue
@@ -16,17 +17,21 @@ from bot.client import SoraBot
 from bot.config import Settings
 from bot.delivery import Delivery
 from bot.errors import SettingsError
+from bot.gate import Gate
 from bot.gateways.apixo import ApixoGateway
 from bot.gateways.base import Gateway, GatewayHttp
 from bot.gateways.download import ClipFetcher
 from bot.gateways.pixazo import PixazoGateway
 from bot.jobs import JobService
+from bot.lane import Lane
 from bot.models import Clock, Sleep, utc_now
 from bot.quotas import Policy
 from bot.sandbox.server import SandboxServer
 from bot.shrink import ClipShrinker
 from bot.spending import SpendingService
+from bot.submitter import Submitter
 from bot.turnstile import Turnstile
+from bot.watcher import Watcher
 from bot.worker import JobWorker
 from cogs.admin import AdminCog
 from cogs.animate import AnimateCog
@@ -43,6 +48,7 @@ from storage.quotas import QuotaStore
 log = logging.getLogger(__name__)
 
 SWEEP_SECONDS = 6 * 3600.0
+GOODBYE_SECONDS = 3.0
 
 
 class App:
@@ -53,8 +59,10 @@ class App:
         *,
         bot: SoraBot,
         jobs: JobService,
+        gate: Gate,
         worker: JobWorker,
         desk: CardDesk,
+        acts: Acts,
         sweep: Coroutine[Any, Any, None],
         folder: DataFolder,
     ) -> None:
@@ -64,25 +72,42 @@ class App:
         self.desk = desk
         self.folder = folder
         self.failed = asyncio.Event()
-        self._sweep = sweep
+        self._acts = acts
+        self._parts: dict[str, Coroutine[Any, Any, None]] = {
+            "worker": worker.run(),
+            "gate": gate.run(),
+            "cards": desk.run(),
+            "sweep": sweep,
+        }
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
         """Resume and take work; the bot must be logged in."""
-        for name, part in (("worker", self.worker.run()), ("cards", self.desk.run()), ("sweep", self._sweep)):
+        for name, part in self._parts.items():
             task = asyncio.create_task(part, name=name)
             task.add_done_callback(self._watch)
             self._tasks.append(task)
 
     async def stop(self) -> None:
-        """Take no more work, let what must not break end, and close Discord."""
+        """Take no more work, let what must not break end, and close Discord. May be called again."""
         self.jobs.close()
-        await self.worker.stop()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        self._sweep.close()
-        await self.bot.close()
+        for part in self._parts.values():
+            part.close()  # if it never ran
+        await self.worker.stop()
+        await self._acts.close()
+        await self._leave_discord()
+
+    async def _leave_discord(self) -> None:
+        """Close the connection politely; Discord may take its time to answer, and has not long."""
+        try:
+            async with asyncio.timeout(GOODBYE_SECONDS):
+                await self.bot.close()
+        except TimeoutError:
+            log.warning("Discord does not answer the goodbye")
+            await self.bot.http.close()
 
     def _watch(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled():
@@ -138,6 +163,7 @@ async def open_app(
             trusted.add(sandbox.host)
         fetcher = await stack.enter_async_context(ClipFetcher(trusted_hosts=trusted))
         store = JobStore(database, pictures=folder.pictures, clips=folder.clips)
+        await _check_open_jobs(store, catalogue)
         availability = Availability(
             catalogue,
             OutageStore(database),
@@ -153,14 +179,52 @@ async def open_app(
         )
         stack.push_async_callback(turnstile.close)
         delivery = Delivery(bot, catalogue, shrinker=ClipShrinker(), turnstile=turnstile, clock=clock)
-        desk = CardDesk(delivery, store, catalogue, clock=clock, sleep=sleep)
-        worker = JobWorker(
+        acts = Acts()
+        desk = CardDesk(delivery, store, catalogue, acts=acts, clock=clock, sleep=sleep)
+        lanes = {
+            model_id: Lane(model_id, model.limits, clock=clock, sleep=sleep)
+            for model_id, model in catalogue.models.items()
+        }
+        for lane in lanes.values():
+            stack.push_async_callback(lane.close)
+        gate = Gate(
             store=store,
             availability=availability,
             gateways=gateways,
+            lanes=lanes,
+            pictures=delivery,
+            desk=desk,
+            clock=clock,
+            sleep=sleep,
+        )
+        worker = JobWorker(
+            store=store,
+            catalogue=catalogue,
+            lanes=lanes,
+            gate=gate,
+            submitter=Submitter(
+                store=store,
+                catalogue=catalogue,
+                gateways=gateways,
+                lanes=lanes,
+                gate=gate,
+                desk=desk,
+                acts=acts,
+                clock=clock,
+                sleep=sleep,
+            ),
+            watcher=Watcher(
+                catalogue=catalogue,
+                gateways=gateways,
+                lanes=lanes,
+                gate=gate,
+                clock=clock,
+                sleep=sleep,
+            ),
             fetcher=fetcher,
             channels=delivery,
             desk=desk,
+            acts=acts,
             clips=folder.clips,
             clock=clock,
             sleep=sleep,
@@ -187,8 +251,10 @@ async def open_app(
         app = App(
             bot=bot,
             jobs=jobs,
+            gate=gate,
             worker=worker,
             desk=desk,
+            acts=acts,
             sweep=_sweep(folder, store, dt.timedelta(days=settings.keep_days), clock, sleep),
             folder=folder,
         )
@@ -229,12 +295,24 @@ def _sandbox_gateways(sandbox: SandboxServer, http: GatewayHttp, key: str) -> di
     }
 
 
+async def _check_open_jobs(store: JobStore, catalogue: Catalogue) -> None:
+    """Refuse a catalogue that no longer knows what is being rendered."""
+    unknown = {job.request.model for job in await store.unfinished()} - set(catalogue.models)
+    if unknown:
+        raise SettingsError(
+            f"MODELS_FILE: there are open jobs of {min(unknown)}, which it no longer has. Keep the entry, "
+            'with status = "retired", until they are done.'
+        )
+
+
 async def _sweep(folder: DataFolder, store: JobStore, keep: dt.timedelta, clock: Clock, sleep: Sleep) -> None:
     """Delete files of jobs that ended longer ago than they are kept."""
     while True:
         moment = clock() - keep
-        needed = await store.files_needed(moment)
-        count = await asyncio.to_thread(folder.sweep, older_than=moment, keep=needed)
-        if count:
+        try:
+            needed = await store.files_needed(moment)
+            count = await asyncio.to_thread(folder.sweep, older_than=moment, keep=needed)
             log.info("deleted %d files older than %d days", count, keep.days)
+        except OSError:
+            log.exception("old files could not be deleted")  # no reason to end the bot
         await sleep(SWEEP_SECONDS)

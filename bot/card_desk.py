@@ -6,6 +6,7 @@ import logging
 from typing import Protocol
 
 from bot import pacing
+from bot.acts import POST_GRACE_SECONDS, Acts
 from bot.catalogue import Catalogue
 from bot.errors import ChannelClosed, DiscordTrouble
 from bot.models import Clock, Job, Sleep, Stage
@@ -15,12 +16,15 @@ log = logging.getLogger(__name__)
 
 _TICK_SECONDS = 1 / pacing.EDITS_PER_SECOND
 _IDLE_SECONDS = 1.0
+_UNKNOWN = -1  # cells of a bar that an earlier run drew
 
 
 class CardEditor(Protocol):
     """Whoever can edit a card."""
 
-    async def edit_card(self, job: Job) -> None: ...
+    async def edit_card(self, job: Job) -> None:
+        """Show the job's state on its card; may raise ChannelClosed or DiscordTrouble."""
+        ...
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,109 +36,142 @@ class _Face:
     cells: int
 
 
+@dataclasses.dataclass
+class _Card:
+    """One job's card: what it should show, what it shows since when, and how Discord took the last edit."""
+
+    job: Job
+    shown: _Face | None
+    since: float
+    edited_at: float = float("-inf")
+    is_at_work: bool = False
+    is_closed: bool = False  # gone or forbidden: only a new stage is worth another try
+    is_troubled: bool = False  # the last edit failed: the next one waits like mere progress
+
+
 class CardDesk:
     """Remembers each job's newest state and what its card shows, and edits where they differ."""
 
     def __init__(
-        self, editor: CardEditor, store: JobStore, catalogue: Catalogue, *, clock: Clock, sleep: Sleep
+        self,
+        editor: CardEditor,
+        store: JobStore,
+        catalogue: Catalogue,
+        *,
+        acts: Acts,
+        clock: Clock,
+        sleep: Sleep,
     ) -> None:
         self._editor = editor
         self._store = store
         self._catalogue = catalogue
+        self._acts = acts
         self._clock = clock
         self._sleep = sleep
-        self._jobs: dict[str, Job] = {}
-        self._shown: dict[str, _Face] = {}
-        self._since: dict[str, float] = {}
-        self._card_edited: dict[str, float] = {}
+        self._cards: dict[str, _Card] = {}
         self._channel_edited: dict[int, float] = {}
-        self._at_work: dict[str, asyncio.Task[None]] = {}
         self._news = asyncio.Event()
 
     def show(self, job: Job, *, as_posted: bool = False) -> None:
         """Take a job's newest state; `as_posted` says that its card was made from it just now."""
         if job.card_message_id is None:
             return
-        self._jobs[job.job_id] = job
-        self._since.setdefault(job.job_id, self._now())
+        card = self._cards.get(job.job_id)
+        if card is None:
+            if not as_posted and not job.stage.is_open and job.card_stage is job.stage:
+                return  # over, and its card says so
+            card = self._cards[job.job_id] = _Card(job, _shown_by_earlier_run(job), self._now())
+        card.job = job
         if as_posted:
-            self._shown[job.job_id] = self._face(job)
-            self._card_edited[job.job_id] = self._now()
+            card.shown = self._face(job)
+            card.since = card.edited_at = self._now()
+            card.is_closed = card.is_troubled = False
         self._news.set()
 
     async def run(self) -> None:
         """Edit cards until cancelled."""
-        try:
-            while True:
-                wish = self._next()
-                if wish is not None:
-                    task = asyncio.create_task(self._edit(wish), name=f"card {wish.job_id}")
-                    self._at_work[wish.job_id] = task
-                    await self._sleep(_TICK_SECONDS)
-                elif self._jobs:
-                    await self._sleep(_IDLE_SECONDS if not self._behind() else _TICK_SECONDS)
-                else:
-                    self._news.clear()
-                    await self._news.wait()
-        finally:
-            for task in self._at_work.values():
-                task.cancel()
+        while True:
+            wish = self._next()
+            if wish is not None:
+                card = self._cards[wish.job_id]
+                card.is_at_work = True
+                self._acts.begin(self._edit(card), grace_seconds=POST_GRACE_SECONDS)
+                await self._sleep(_TICK_SECONDS)
+            elif self._cards:
+                await self._sleep(_TICK_SECONDS if self._is_behind() else _IDLE_SECONDS)
+            else:
+                self._news.clear()
+                await self._news.wait()
 
     @property
     def is_quiet(self) -> bool:
         """Whether every card shows its job's stage."""
-        return not self._at_work and not self._behind()
+        return not self._is_behind() and not any(card.is_at_work for card in self._cards.values())
 
     def _next(self) -> pacing.CardWish | None:
-        now = self._now()
         wishes = [
             pacing.CardWish(
-                job_id=job.job_id,
-                channel_id=job.channel_id,
-                stage_changed=self._stage_differs(job),
-                since=self._since[job.job_id],
+                job_id=job_id,
+                channel_id=card.job.channel_id,
+                stage_changed=self._differs(card) and not card.is_troubled,
+                since=card.since,
             )
-            for job in self._jobs.values()
-            if job.job_id not in self._at_work and self._shown.get(job.job_id) != self._face(job)
+            for job_id, card in self._cards.items()
+            if not card.is_at_work and self._needs_edit(card)
         ]
         return pacing.next_card(
-            wishes, now=now, card_edited=self._card_edited, channel_edited=self._channel_edited
+            wishes,
+            now=self._now(),
+            card_edited={wish.job_id: self._cards[wish.job_id].edited_at for wish in wishes},
+            channel_edited=self._channel_edited,
         )
 
-    async def _edit(self, wish: pacing.CardWish) -> None:
-        job = self._jobs[wish.job_id]
-        face = self._face(job)
-        stage_changed = self._stage_differs(job)
-        self._channel_edited[job.channel_id] = self._card_edited[job.job_id] = self._now()
+    async def _edit(self, card: _Card) -> None:
+        job, face, differs = card.job, self._face(card.job), self._differs(card)
+        self._channel_edited[job.channel_id] = card.edited_at = self._now()
         try:
-            await self._editor.edit_card(job)
-            if stage_changed:
+            card.is_troubled = True  # unless it turns out well
+            card.is_closed = not await self._could_edit(job)
+            card.is_troubled = False
+            card.shown, card.since = face, self._now()
+            if differs:
                 await self._store.card_shows(job.job_id, job.stage)
-        except ChannelClosed as error:
-            log.info("job %s: its card cannot be edited: %s", job.job_id, error)
-            await self._store.card_shows(job.job_id, job.stage)
         except DiscordTrouble as error:
             log.warning("job %s: its card could not be edited: %s", job.job_id, error)
-            return
+        except Exception:
+            log.exception("job %s: its card could not be edited", job.job_id)
         finally:
-            self._at_work.pop(job.job_id, None)
-        self._shown[job.job_id] = face
-        self._since[job.job_id] = self._now()
-        if not job.stage.is_open and self._jobs.get(job.job_id) is job:
+            card.is_at_work = False
+        if card.shown == face and card.job is job and not job.stage.is_open:
             self._forget(job)
 
+    async def _could_edit(self, job: Job) -> bool:
+        try:
+            await self._editor.edit_card(job)
+        except ChannelClosed as error:
+            log.info("job %s: its card cannot be edited: %s", job.job_id, error)
+            return False
+        return True
+
     def _forget(self, job: Job) -> None:
-        for table in (self._jobs, self._shown, self._since, self._card_edited):
-            table.pop(job.job_id, None)
-        if not any(other.channel_id == job.channel_id for other in self._jobs.values()):
-            self._channel_edited.pop(job.channel_id, None)
+        del self._cards[job.job_id]
+        if not any(other.job.channel_id == job.channel_id for other in self._cards.values()):
+            self._channel_edited = {
+                channel: edited_at
+                for channel, edited_at in self._channel_edited.items()
+                if self._now() - edited_at < pacing.CHANNEL_EDIT_SECONDS
+            }
 
-    def _stage_differs(self, job: Job) -> bool:
-        shown = self._shown.get(job.job_id)
-        return shown is None or shown.stage is not job.stage or shown.waiting_for != job.waiting_for
+    def _needs_edit(self, card: _Card) -> bool:
+        return self._differs(card) or (not card.is_closed and card.shown != self._face(card.job))
 
-    def _behind(self) -> bool:
-        return any(self._stage_differs(job) for job in self._jobs.values())
+    def _differs(self, card: _Card) -> bool:
+        """Whether the card is wrong, not merely behind with its bar."""
+        shown, job = card.shown, card.job
+        return shown is None or (shown.stage, shown.waiting_for) != (job.stage, job.waiting_for)
+
+    def _is_behind(self) -> bool:
+        return any(self._differs(card) for card in self._cards.values())
 
     def _face(self, job: Job) -> _Face:
         cells = 0
@@ -145,3 +182,8 @@ class CardDesk:
 
     def _now(self) -> float:
         return self._clock().timestamp()
+
+
+def _shown_by_earlier_run(job: Job) -> _Face | None:
+    """Return what the card shows since before this run: the right stage needs no hurry."""
+    return _Face(job.stage, job.waiting_for, _UNKNOWN) if job.card_stage is job.stage else None

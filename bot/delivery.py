@@ -3,8 +3,9 @@
 import contextlib
 import datetime as dt
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import discord
@@ -12,7 +13,7 @@ import discord
 from bot import cards, media, messages, text
 from bot.catalogue import Catalogue
 from bot.errors import ChannelClosed, DiscordTrouble
-from bot.models import Clock, Job
+from bot.models import Clock, Job, Stage
 from bot.shrink import ClipShrinker
 from bot.turnstile import Turnstile
 
@@ -22,10 +23,14 @@ log = logging.getLogger(__name__)
 DELIVERY, CARD, EDIT = range(3)
 
 MOST_DESCRIPTION = 1024  # https://discord.com/developers/docs/resources/message#attachment-object
-_TOO_LARGE = (
-    40005  # "Request entity too large", https://discord.com/developers/docs/topics/opcodes-and-status-codes
-)
+_LAST_MESSAGES = 100
+
+# https://discord.com/developers/docs/topics/opcodes-and-status-codes
+_UNKNOWN_MESSAGE = 10008
+_OLD_MESSAGE_EDITED_TOO_OFTEN = 30046
+_ENTITY_TOO_LARGE = 40005
 _HTTP_TOO_LARGE = 413
+_HTTP_TOO_MANY_REQUESTS = 429
 _SERVER_ERROR = 500
 
 
@@ -51,20 +56,26 @@ class Delivery:
         self._turnstile = turnstile
         self._clock = clock
 
-    async def post_card(self, job: Job) -> int:
+    async def post_card(self, job: Job, *, again: bool = False) -> int:
         """Post the job's card and return the message's id.
 
         Raises:
-            ChannelClosed, DiscordTrouble: nothing is known to be posted.
+            ChannelClosed: it cannot be posted.
+            DiscordTrouble: it may work later; `again` then finds out whether it did.
         """
-        await self._turnstile.enter(CARD)
+        if again:
+            earlier = await self._posted(job, lambda message: _has_button(message, job))
+            if earlier is not None and earlier != job.card_message_id:
+                return earlier
+        picture = job.picture.path if job.picture is not None else None
+        if picture is not None and not picture.exists():
+            raise ChannelClosed("the picture is no longer there")
+        # A nonce whose message was deleted just now would be refused, so a new card has a new one.
+        nonce = f"{job.job_id}:card:{(job.card_message_id or 0) % 1_000_000}"
         view = self._card(job)
-        with _discord_errors():
-            if job.picture is None:
-                message = await self._channel(job).send(view=view, nonce=f"{job.job_id}:card")
-            else:
-                file = discord.File(job.picture.path, filename=cards.picture_name(job))
-                message = await self._channel(job).send(view=view, file=file, nonce=f"{job.job_id}:card")
+        await self._turnstile.enter(CARD)
+        with _discord_errors(), _file(picture, cards.picture_name(job)) as files:
+            message = await self._channel(job).send(view=view, nonce=nonce, **files)
         return message.id
 
     async def edit_card(self, job: Job) -> None:
@@ -81,8 +92,9 @@ class Delivery:
             await self._channel(job).get_partial_message(job.card_message_id).edit(view=self._card(job))
 
     async def picture_link(self, job: Job) -> str | None:
-        """Return a fresh link to the picture on the card (links are signed and expire), or None where
-        the card is gone.
+        """Return a fresh link to the picture on the card (links are signed and expire).
+
+        Returns None where the card was deleted.
 
         Raises:
             ChannelClosed, DiscordTrouble: the card cannot be read.
@@ -94,108 +106,105 @@ class Delivery:
             try:
                 message = await self._channel(job).fetch_message(job.card_message_id)
             except discord.NotFound as error:
-                if error.code == 10008:  # noqa: PLR2004 - "Unknown message": the channel is still there
-                    return None
+                if error.code == _UNKNOWN_MESSAGE:
+                    return None  # but the channel is still there
                 raise
-        return next(iter(_picture_links(message)), None)
+        link = next(iter(_picture_links(message)), None)
+        if link is None:
+            raise DiscordTrouble("the card shows no picture")
+        return link
 
-    async def deliver(self, job: Job) -> tuple[int | None, str]:
-        """Post the clip as an answer to the card; where the channel is closed, by direct message.
+    async def deliver(self, job: Job, *, again: bool = False) -> int:
+        """Post the clip as an answer to the card; return the message's id.
 
-        Returns the message's id, or None where the clip can only wait in /video show, and a note
-        for the job's history.
-
-        Raises:
-            DiscordTrouble: it may work later.
-        """
-        try:
-            return await self._post_clip(job, self._channel(job), await self._size_limit(job)), "posted"
-        except ChannelClosed as error:
-            log.warning("job %s: channel closed to its clip: %s", job.job_id, error)
-        try:
-            await self._send_direct(job, f"{messages.delivered(job)}\n{messages.kept_only(job)}")
-        except ChannelClosed:
-            return None, "channel and direct messages closed; kept for /video show"
-        return None, "channel closed; told by direct message"
-
-    async def tell(self, job: Job) -> None:
-        """Tell the member how the job ended, as an answer to its card.
+        Where the file does not fit, a smaller copy is posted, or the gateway's link.
 
         Raises:
-            DiscordTrouble: it may work later.
+            ChannelClosed: the channel does not take it.
+            DiscordTrouble: it may work later; `again` then finds out whether it did.
         """
-        try:
-            await self._answer(job, self._channel(job), messages.told(job), nonce=f"{job.job_id}:{job.stage}")
-        except ChannelClosed:
-            with contextlib.suppress(ChannelClosed):
-                await self._send_direct(job, messages.told(job))
-
-    async def _post_clip(self, job: Job, channel: discord.abc.Messageable, limit: int) -> int:
-        """Climb down the ladder: the file itself, a smaller copy, the gateway's link."""
-        head = messages.delivered(job)
-        nonce = f"{job.job_id}:clip"
+        head, nonce = messages.delivered(job), f"{job.job_id}:clip"
+        if again and (earlier := await self._answered(job, head)) is not None:
+            return earlier
         if job.clip is not None and job.clip.exists():
-            clip, size = job.clip, job.clip.stat().st_size
+            clip, size, limit = job.clip, job.clip.stat().st_size, await self._size_limit(job)
             if size <= limit:
                 with contextlib.suppress(TooLarge):
-                    return await self._answer(job, channel, head, file=_clip_file(job, clip), nonce=nonce)
+                    return await self._answer(job, head, clip=clip, nonce=nonce)
                 limit = min(limit, discord.utils.DEFAULT_FILE_SIZE_LIMIT_BYTES, size - 1)
             try:
-                fitted = await self._shrinker.shrink_clip(clip, limit_bytes=limit)
+                smaller = await self._shrinker.shrink_clip(clip, limit_bytes=limit)
                 told = f"{head}\n{messages.shrunk(size)}"
                 with contextlib.suppress(TooLarge):
-                    return await self._answer(job, channel, told, file=_clip_file(job, fitted), nonce=nonce)
+                    return await self._answer(job, told, clip=smaller, nonce=nonce)
             except media.ShrinkFailed as error:
                 log.warning("job %s: the clip cannot be made smaller: %s", job.job_id, error)
         until = (job.fetched_at or self._clock()) + dt.timedelta(
             hours=self._catalogue.models[job.request.model].link_hours
         )
         link = next(iter(job.result_urls), "")
-        return await self._answer(job, channel, f"{head}\n{messages.linked(link, until)}", nonce=nonce)
+        return await self._answer(job, f"{head}\n{messages.linked(link, until)}", nonce=nonce)
 
-    async def _answer(
-        self,
-        job: Job,
-        channel: discord.abc.Messageable,
-        content: str,
-        *,
-        nonce: str,
-        file: discord.File | None = None,
-    ) -> int:
-        """Post a new message (an edit would notify nobody) that mentions only the requester."""
-        await self._turnstile.enter(DELIVERY)
-        everyone_concerned = [discord.Object(job.user_id)] if job.user_id is not None else False
-        reference = (
-            discord.MessageReference(
-                message_id=job.card_message_id,
-                channel_id=job.channel_id,
-                guild_id=job.server_id,
-                fail_if_not_exists=False,
-            )
-            if job.card_message_id is not None
-            else None
-        )
-        mentions = discord.AllowedMentions(
-            everyone=False, roles=False, users=everyone_concerned, replied_user=False
-        )
-        extras = {"reference": reference} if reference is not None else {}
-        files = {"file": file} if file is not None else {}
-        with _discord_errors():
-            message = await channel.send(content, allowed_mentions=mentions, nonce=nonce, **extras, **files)
-        return message.id
+    async def tell(self, job: Job, *, again: bool = False) -> None:
+        """Tell the member how the job ended, as an answer to its card.
 
-    async def _send_direct(self, job: Job, content: str) -> None:
-        """Write to the member alone.
+        Raises:
+            ChannelClosed: the channel does not take it.
+            DiscordTrouble: it may work later; `again` then finds out whether it did.
+        """
+        told = messages.told(job)
+        if not again or await self._answered(job, told) is None:
+            await self._answer(job, told, nonce=f"{job.job_id}:{job.stage}")
+
+    async def write_directly(self, job: Job) -> None:
+        """Tell the member alone what the channel did not take.
 
         Raises:
             ChannelClosed: they take no direct messages.
+            DiscordTrouble: it may work later.
         """
         if job.user_id is None:
             raise ChannelClosed("the member is forgotten")
+        content = (
+            f"{messages.delivered(job)}\n{messages.kept_only(job)}"
+            if job.stage is Stage.DELIVERING
+            else messages.told(job)
+        )
         await self._turnstile.enter(DELIVERY)
         with _discord_errors():
-            user = await self._client.fetch_user(job.user_id)
-            await user.send(content, allowed_mentions=discord.AllowedMentions.none())
+            channel = await self._client.create_dm(discord.Object(job.user_id))
+        await self._turnstile.enter(DELIVERY)
+        with _discord_errors():
+            await channel.send(content, allowed_mentions=discord.AllowedMentions.none())
+
+    async def _answer(self, job: Job, content: str, *, nonce: str, clip: Path | None = None) -> int:
+        """Post a new message (an edit would notify nobody) that mentions only the requester."""
+        mentions = discord.AllowedMentions(
+            everyone=False,
+            roles=False,
+            users=[discord.Object(job.user_id)] if job.user_id is not None else False,
+            replied_user=False,
+        )
+        description = text.one_line(job.request.prompt, MOST_DESCRIPTION)
+        await self._turnstile.enter(DELIVERY)
+        with _discord_errors(), _file(clip, f"{job.job_id}.mp4", description) as files:
+            message = await self._channel(job).send(
+                content, allowed_mentions=mentions, nonce=nonce, **_replying_to(job), **files
+            )
+        return message.id
+
+    async def _answered(self, job: Job, head: str) -> int | None:
+        """Return the id of an answer that an earlier try has posted."""
+        return await self._posted(job, lambda message: message.content.startswith(head))
+
+    async def _posted(self, job: Job, is_it: Callable[[discord.Message], bool]) -> int | None:
+        """Look among the channel's last messages for one of ours; a nonce is forgotten within minutes."""
+        await self._turnstile.enter(DELIVERY)
+        with _discord_errors():
+            async for message in self._channel(job).history(limit=_LAST_MESSAGES):
+                if message.author == self._client.user and is_it(message):
+                    return message.id
+        return None
 
     def _card(self, job: Job) -> discord.ui.LayoutView:
         view = cards.card(job, self._catalogue.models[job.request.model], self._clock())
@@ -216,15 +225,41 @@ class Delivery:
         return guild.filesize_limit
 
 
-def _clip_file(job: Job, path: Path) -> discord.File:
-    return discord.File(
-        path, filename=f"{job.job_id}.mp4", description=text.one_line(job.request.prompt, MOST_DESCRIPTION)
+@contextlib.contextmanager
+def _file(path: Path | None, name: str, description: str | None = None) -> Generator[dict[str, Any]]:
+    """Open a file to send, if there is one, and close it however the sending ends."""
+    if path is None:
+        yield {}
+        return
+    with path.open("rb") as file:
+        yield {"file": discord.File(file, filename=name, description=description)}
+
+
+def _replying_to(job: Job) -> dict[str, Any]:
+    if job.card_message_id is None:
+        return {}
+    reference = discord.MessageReference(
+        message_id=job.card_message_id,
+        channel_id=job.channel_id,
+        guild_id=job.server_id,
+        fail_if_not_exists=False,
     )
+    return {"reference": reference}
+
+
+def _has_button(message: discord.Message, job: Job) -> bool:
+    """Whether a message is the job's card: a card that waits carries the id in its button."""
+    wanted = cards.cancel_id(job.job_id)
+    parts = discord.ui.LayoutView.from_message(message).walk_children()
+    return any(getattr(part, "custom_id", None) == wanted for part in parts)
 
 
 def _picture_links(message: discord.Message) -> Iterator[str]:
-    """Find the card's picture: files shown by components are listed in the gallery, not always as
-    attachments (https://discord.com/developers/docs/components/reference#unfurled-media-item)."""
+    """Find the card's picture.
+
+    Files shown by components are listed in the gallery, not always as attachments:
+    https://discord.com/developers/docs/components/reference#unfurled-media-item
+    """
     for attachment in message.attachments:
         yield attachment.url
     for component in discord.ui.LayoutView.from_message(message).walk_children():
@@ -234,18 +269,19 @@ def _picture_links(message: discord.Message) -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def _discord_errors() -> Iterator[None]:
+def _discord_errors() -> Generator[None]:
     """Translate the library's errors into ours, once."""
     try:
         yield
     except (discord.Forbidden, discord.NotFound) as error:
         raise ChannelClosed(str(error)) from error
-    except (discord.DiscordServerError, discord.RateLimited) as error:
+    except discord.RateLimited as error:
         raise DiscordTrouble(str(error)) from error
     except discord.HTTPException as error:
-        if error.status == _HTTP_TOO_LARGE or error.code == _TOO_LARGE:
+        if error.status == _HTTP_TOO_LARGE or error.code == _ENTITY_TOO_LARGE:
             raise TooLarge(str(error)) from error
-        if error.status >= _SERVER_ERROR or error.status == 429:  # noqa: PLR2004 - too many requests
+        is_passing = error.status == _HTTP_TOO_MANY_REQUESTS or error.status >= _SERVER_ERROR
+        if is_passing or error.code == _OLD_MESSAGE_EDITED_TOO_OFTEN:
             raise DiscordTrouble(str(error)) from error
         raise ChannelClosed(str(error)) from error
     except (aiohttp.ClientError, OSError) as error:

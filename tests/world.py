@@ -79,9 +79,8 @@ class World:
         self.member = self.guild.add_member(env.create_user("member"))
         self.other = self.guild.add_member(env.create_user("other"))
         self.staff = self.guild.add_member(env.create_user("staff"), roles=[staff])
-        self.store = JobStore(
-            Database(app.folder.database), pictures=app.folder.pictures, clips=app.folder.clips
-        )
+        self.database = Database(app.folder.database)
+        self.store = JobStore(self.database, pictures=app.folder.pictures, clips=app.folder.clips)
 
     # Acting
 
@@ -180,7 +179,7 @@ async def open_world(
         await env.start()
         stack.push_async_callback(env.shutdown)
         world = World(app, env, time, gateway)
-        stack.push_async_callback(world.store._database.close)
+        stack.push_async_callback(world.database.close)
         app.start()
         try:
             yield world

@@ -1,0 +1,177 @@
+"""The gate before a paid submit: a working key, a place, a fresh picture and a turn; in this order."""
+
+import dataclasses
+import logging
+from collections.abc import Mapping
+from typing import Protocol
+
+from bot import pacing
+from bot.availability import Availability
+from bot.card_desk import CardDesk
+from bot.catalogue import Model
+from bot.gateways import verdicts
+from bot.gateways.base import Gateway, data_url
+from bot.lane import SUBMIT, Lane
+from bot.models import Clock, Failure, FailureKind, Job, OutageScope, Sleep
+from storage.jobs import JobStore
+
+log = logging.getLogger(__name__)
+
+_LOOK_SECONDS = 60.0  # how soon a job behind a stopped key notices that it works again
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Ready:
+    """The job holds a place and may be sent now. `picture` is a link or a data URL."""
+
+    picture: str | None
+
+
+@dataclasses.dataclass(frozen=True)
+class CardGone:
+    """Somebody deleted the job's card, and with it the picture the gateway would fetch."""
+
+
+class Pictures(Protocol):
+    """Whoever knows where a job's picture can be fetched."""
+
+    async def picture_link(self, job: Job) -> str | None:
+        """Return a fresh link, or None where the card is gone; may raise ChannelClosed, DiscordTrouble."""
+        ...
+
+
+class Gate:
+    """Lets queued jobs through; while a gateway refuses the key they wait, with the reason on their cards."""
+
+    def __init__(
+        self,
+        *,
+        store: JobStore,
+        availability: Availability,
+        gateways: Mapping[str, Gateway],
+        lanes: Mapping[str, Lane],
+        pictures: Pictures,
+        desk: CardDesk,
+        clock: Clock,
+        sleep: Sleep,
+    ) -> None:
+        self._store = store
+        self._availability = availability
+        self._gateways = gateways
+        self._lanes = lanes
+        self._pictures = pictures
+        self._desk = desk
+        self._clock = clock
+        self._sleep = sleep
+        self._waiting: dict[str, Job] = {}
+        self._probes: dict[str, str] = {}  # by gateway: the job whose order asks whether the key works
+
+    async def admit(self, job: Job) -> Ready | CardGone | Failure:
+        """Wait until nothing but the POST is left to wait for; only then the job holds a place.
+
+        Raises:
+            ChannelClosed, DiscordTrouble: the card with the picture cannot be read.
+        """
+        model = self._availability.catalogue.models[job.request.model]
+        lane = self._lanes[model.model_id]
+        ready = False
+        self._waiting[job.job_id] = job
+        try:
+            while True:
+                hopeless = await self._open(job, model)
+                if hopeless is not None:
+                    return hopeless
+                await lane.slots.take(job)
+                picture = await self._picture(job, model)
+                if picture is None and job.picture is not None:
+                    return CardGone()
+                await lane.turn(SUBMIT)
+                if self._obstacle(job, model) is None:
+                    ready = True
+                    return Ready(picture=picture)
+                lane.slots.give_back(job.job_id)
+        finally:
+            del self._waiting[job.job_id]
+            if not ready:
+                lane.slots.give_back(job.job_id)
+
+    async def accepted(self, job: Job) -> None:
+        """The gateway took an order: neither its key nor the model is out."""
+        await self._availability.works(self._availability.catalogue.models[job.request.model])
+        await self._explain()
+
+    async def refused(self, job: Job, failure: Failure) -> None:
+        """Draw what a gateway's refusal says of its key or of the model."""
+        if failure.kind is FailureKind.MODEL_GONE:
+            await self._availability.take_out(job.request.model, failure)
+        if failure.kind in verdicts.KEY_TROUBLE:
+            stopped = self._availability.key_outage(job.gateway)
+            # Every look may say so again, and each stop would put the next probe off.
+            if stopped is None or stopped.failure is not failure.kind:
+                await self._availability.stop_key(job.gateway, failure)
+            await self._explain()
+
+    async def run(self) -> None:
+        """Ask the gateways that refused their key, every 15 minutes, whether it works again."""
+        while True:
+            for gateway in self._gateways.values():
+                try:
+                    await self._probe(gateway)
+                except Exception:
+                    log.exception("%s: the key could not be tried", gateway.name)
+            await self._sleep(_LOOK_SECONDS)
+
+    async def _probe(self, gateway: Gateway) -> None:
+        if self._availability.key_outage(gateway.name) is None or not gateway.can_probe:
+            return
+        if self._availability.claim_probe(gateway.name) and await gateway.probe():
+            log.info("%s: the key works again", gateway.name)
+            await self._availability.reopen(OutageScope.KEY, gateway.name)
+            await self._explain()
+
+    async def _open(self, job: Job, model: Model) -> Failure | None:
+        """Wait while the key is stopped; return why waiting is no use, or None where it is over."""
+        while (obstacle := self._obstacle(job, model)) is not None:
+            is_hopeless = obstacle.kind is FailureKind.MODEL_GONE or job.gateway not in self._gateways
+            if is_hopeless or self._clock() - job.created_at >= pacing.LONGEST_WAIT:
+                return obstacle
+            if not self._gateways[job.gateway].can_probe and self._availability.claim_probe(job.gateway):
+                self._probes[job.gateway] = job.job_id
+                continue
+            await self._explain()
+            await self._sleep(_LOOK_SECONDS)
+        await self._explain()
+        return None
+
+    def _obstacle(self, job: Job, model: Model) -> Failure | None:
+        """Return why the gateway would refuse the order, as far as it is known."""
+        out = self._availability.model_outage(model.model_id)
+        if out is not None:
+            return Failure(kind=FailureKind.MODEL_GONE, detail=out.detail)
+        if job.gateway not in self._gateways:
+            return Failure(kind=FailureKind.NO_ACCESS, detail="the key was removed")
+        stopped = self._availability.key_outage(job.gateway)
+        if stopped is None or self._probes.get(job.gateway) == job.job_id:
+            return None
+        return Failure(kind=stopped.failure, detail=stopped.detail)
+
+    async def _explain(self) -> None:
+        """Let the card of every waiting job say what it waits for, where that is the operator."""
+        for job in list(self._waiting.values()):
+            stopped = self._availability.key_outage(job.gateway)
+            reason = (
+                f"{job.gateway} refuses the bot's key; the operator has to act. The bot waits up to a day."
+                if stopped is not None and self._probes.get(job.gateway) != job.job_id
+                else ""
+            )
+            if job.waiting_for != reason and job.job_id in self._waiting:
+                self._waiting[job.job_id] = dataclasses.replace(job, waiting_for=reason)
+                self._desk.show(await self._store.wait(job.job_id, reason))
+
+    async def _picture(self, job: Job, model: Model) -> str | None:
+        """Return the picture as the gateway wants it; None where there is none, or its card is gone."""
+        if job.picture is None:
+            return None
+        if model.modes[job.request.mode].picture == "data-url":
+            return await data_url(job.picture)
+        return await self._pictures.picture_link(job)

@@ -1,0 +1,120 @@
+"""The one place that spends money: sends the paid request, once, and writes down what became of it."""
+
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TypeVar
+
+from bot import pacing
+from bot.acts import ANSWER_GRACE_SECONDS, SUBMIT_GRACE_SECONDS, Acts
+from bot.card_desk import CardDesk
+from bot.catalogue import Catalogue
+from bot.gate import Gate
+from bot.gateways.base import Accepted, Gateway, Lost, NotAccepted, Refused, Submitted
+from bot.lane import Lane
+from bot.models import Clock, FailureKind, Job, Sleep
+from storage.jobs import JobStore
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+_MOST_TRIES_WRITING = 5
+
+
+class TryLater(Exception):
+    """The gateway took nothing: ask again after so many seconds, or after a growing pause."""
+
+    def __init__(self, why: str, after_seconds: float | None) -> None:
+        super().__init__(why)
+        self.after_seconds = after_seconds
+
+
+class Submitter:
+    """Orders what the gate let through."""
+
+    def __init__(
+        self,
+        *,
+        store: JobStore,
+        catalogue: Catalogue,
+        gateways: Mapping[str, Gateway],
+        lanes: Mapping[str, Lane],
+        gate: Gate,
+        desk: CardDesk,
+        acts: Acts,
+        clock: Clock,
+        sleep: Sleep,
+    ) -> None:
+        self._store = store
+        self._catalogue = catalogue
+        self._gateways = gateways
+        self._lanes = lanes
+        self._gate = gate
+        self._desk = desk
+        self._acts = acts
+        self._clock = clock
+        self._sleep = sleep
+
+    async def submit(self, job: Job, picture: str | None) -> None:
+        """Order the clip; a stop waits for the answer.
+
+        Raises:
+            TryLater: the gateway provably took nothing, and may take it later.
+        """
+        await self._acts.finish(self._order(job, picture), grace_seconds=SUBMIT_GRACE_SECONDS)
+
+    async def _order(self, job: Job, picture: str | None) -> None:
+        """Write that the request goes out, send it, and write what became of it."""
+        submitting = await self._store.start_submit(job.job_id, now=self._clock())
+        if submitting is None:
+            return  # cancelled while it waited
+        self._desk.show(submitting)
+        model = self._catalogue.models[job.request.model]
+        answer = await self._gateways[job.gateway].submit(model, job.request, picture)
+        await self._acts.finish(self._write_down(submitting, answer), grace_seconds=ANSWER_GRACE_SECONDS)
+
+    async def _write_down(self, job: Job, answer: Submitted) -> None:
+        job_id, now = job.job_id, self._clock()
+        match answer:
+            case Accepted(task_id=task_id):
+                log.info("job %s is the gateway's task %s", job_id, task_id)
+                self._lanes[job.request.model].answered()
+                await self._insist(lambda: self._store.submit_accepted(job_id, task_id, now=now))
+                await self._gate.accepted(job)
+            case Lost(detail=detail):
+                await self._insist(lambda: self._store.lose_sight(job_id, detail, now=now))
+            case Refused(failure=failure):
+                await self._insist(lambda: self._store.fail(job_id, failure, now=now))
+                await self._gate.refused(job, failure)
+            case NotAccepted():
+                await self._put_back(job, answer)
+
+    async def _put_back(self, job: Job, answer: NotAccepted) -> None:
+        """Let the job wait and try again, or end it where it did so often or long enough."""
+        failure, now = answer.failure, self._clock()
+        too_often = answer.counts and job.submit_tries >= pacing.MOST_SUBMIT_TRIES
+        if too_often or now - job.created_at >= pacing.LONGEST_WAIT:
+            await self._insist(lambda: self._store.fail(job.job_id, failure, now=now))
+            return
+        lane = self._lanes[job.request.model]
+        pause, trouble = answer.after_seconds, "out of order"
+        if failure.kind is FailureKind.RATE_LIMITED:
+            pause, trouble = lane.slow_down(pause), "busy"
+        reason = f"The gateway is {trouble}; the bot tries again."
+        waiting = await self._insist(
+            lambda: self._store.submit_not_accepted(job.job_id, reason, counts=answer.counts, now=now)
+        )
+        lane.slots.give_back(job.job_id)
+        if waiting is not None:
+            self._desk.show(waiting)
+        raise TryLater(f"not accepted: {failure.detail}", pause)
+
+    async def _insist(self, write: Callable[[], Awaitable[T]]) -> T:
+        """Write even where the disk is in trouble for a while: the answer is known nowhere else."""
+        for attempt in range(1, _MOST_TRIES_WRITING):
+            try:
+                return await write()
+            except Exception:
+                log.exception("the answer to a paid request could not be written down")
+                await self._sleep(pacing.growing_pause(attempt, first_seconds=1.0))
+        return await write()
