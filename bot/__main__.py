@@ -2,22 +2,27 @@
 
 import argparse
 import asyncio
-import contextlib
 import logging
 import os
 import signal
 import sys
 from collections.abc import Sequence
 
+import aiohttp
 import discord
+from pydantic import SecretStr
 
 from bot import logs, web
-from bot.app import open_app
+from bot.app import App, open_app
 from bot.config import Settings
 from bot.errors import SettingsError, StartupError, TokenRefused
 from storage.export import write_export
 
 log = logging.getLogger("bot")
+
+_TOKEN_REFUSED = "DISCORD_TOKEN: Discord refused it. Copy it anew from the Developer Portal."  # noqa: S105
+# https://discord.com/developers/docs/topics/opcodes-and-status-codes#gateway-gateway-close-event-codes
+_AUTHENTICATION_FAILED = 4004
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -70,33 +75,46 @@ async def _run(settings: Settings) -> int:
         web.serve(web.build_app(), settings.http_host, settings.http_port) as port,
     ):
         log.info("health check on http://%s:%d/healthz", settings.http_host, port)
-        try:
-            await app.bot.login(settings.discord_token.get_secret_value())
-        except discord.LoginFailure as error:
-            raise TokenRefused(
-                "DISCORD_TOKEN: Discord refused it. Copy it anew from the Developer Portal."
-            ) from error
-        app.start()
-        connection = asyncio.create_task(app.bot.connect(), name="discord")
-        ends = [
+        online = asyncio.create_task(_online(app, settings.discord_token), name="discord")
+        ends = (
+            online,
             asyncio.create_task(stop.wait(), name="signal"),
             asyncio.create_task(app.failed.wait(), name="failure"),
-            connection,
-        ]
+        )
         try:
             await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
             if stop.is_set():
                 log.info("stopping")
                 return 0
-            if connection.done() and (error := connection.exception()) is not None:
-                log.critical("the connection to Discord ended: %r", error)
+            if online.done():
+                online.result()
             return 1
         finally:
             await app.stop()
             for task in ends:
                 task.cancel()
-            with contextlib.suppress(Exception):
-                await asyncio.gather(*ends, return_exceptions=True)
+            await asyncio.gather(*ends, return_exceptions=True)
+
+
+async def _online(app: App, token: SecretStr) -> None:
+    """Log in, start work, and stay connected.
+
+    Raises:
+        TokenRefused: Discord does not know the token, or no longer.
+        StartupError: Discord cannot be reached.
+    """
+    try:
+        await app.bot.login(token.get_secret_value())
+        app.start()
+        await app.bot.connect()
+    except discord.LoginFailure as error:
+        raise TokenRefused(_TOKEN_REFUSED) from error
+    except discord.ConnectionClosed as error:
+        if error.code == _AUTHENTICATION_FAILED:
+            raise TokenRefused(_TOKEN_REFUSED) from error
+        raise StartupError(f"Discord closed the connection for good: {error}") from error
+    except (discord.HTTPException, discord.GatewayNotFound, aiohttp.ClientError, OSError) as error:
+        raise StartupError(f"Discord cannot be reached: {error}. Try again later.") from error
 
 
 def _stop_on_signals() -> asyncio.Event:
