@@ -66,7 +66,8 @@ class OverLimit(UserError):
         super().__init__(
             f"This would go over {limit_name}: {dollars(limit_micros)} a month, of which "
             f"{dollars(spent_micros)} is spent and {dollars(held_micros)} is held by running jobs. "
-            f"This order costs {'≈' if is_estimate else ''}{dollars(price_micros)}. The month turns {turn}. Nothing was charged."
+            f"This order costs {'≈' if is_estimate else ''}{dollars(price_micros)}. "
+            f"The month turns {turn}. Nothing was charged."
         )
         self.limit_name = limit_name
 

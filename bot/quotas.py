@@ -44,19 +44,20 @@ class Standing:
         """What can still be ordered; never negative, though a lowered limit may lie below the use."""
         return max(0, self.limit_micros - self.sums.used_micros)
 
-    def check(self, price_micros: int) -> None:
-        """Refuse an order this limit does not leave room for.
+    def check(self, price_micros: int, *, is_estimate: bool = False) -> None:
+        """Refuse an order this limit does not leave room for; a limit of 0 refuses free ones too.
 
         Raises:
             OverLimit: with the limit, spent, held, this price and the turn.
         """
-        if price_micros > self.left_micros:
+        if price_micros > self.left_micros or self.limit_micros == 0:
             raise OverLimit(
                 limit_name=self.name,
                 limit_micros=self.limit_micros,
                 spent_micros=self.sums.spent_micros,
                 held_micros=self.sums.held_micros,
                 price_micros=price_micros,
+                is_estimate=is_estimate,
                 turns_at=self.period.turns_at,
             )
 
