@@ -1,0 +1,105 @@
+"""What several tests need to act on a world: other channels, operators, files and rushes."""
+
+import contextlib
+from collections.abc import AsyncGenerator, Sequence
+from pathlib import Path
+from typing import Any
+
+import discord
+from simcord import interactions
+from simcord.enums import InteractionType
+
+from bot.models import Failure, FailureKind
+from storage.database import Database
+from storage.outages import MarkStore
+from tests.world import World, open_world
+
+CHEAP = """
+[models."apixo/sora-2".price]
+unit = "video"
+rows = [ { usd = "0.30" } ]
+"""
+
+ONE_AT_A_TIME = """
+[models."apixo/sora-2".limits]
+concurrent_tasks = 1
+"""
+
+MANY = "\n".join(
+    f"""
+[models."apixo/clip-{number:02}"]
+like = "apixo/sora-2-pro"
+title = "Clip {number}"
+note = "{"A note of the operator that goes on for quite a while. " * 4}"
+"""
+    for number in range(25)
+)
+
+GONE = Failure(kind=FailureKind.MODEL_GONE, detail="model not found <@1> `x`")
+NO_BALANCE = Failure(kind=FailureKind.NO_BALANCE, detail="Insufficient credits: balance is $0.13")
+
+
+@contextlib.asynccontextmanager
+async def world_with(folder: Path, models: str, **settings: Any) -> AsyncGenerator[World]:
+    """Open a world whose operator has a MODELS_FILE."""
+    file = folder / "models.toml"
+    file.write_text(models)
+    async with open_world(folder / "data", models_file=file, **settings) as world:
+        yield world
+
+
+@contextlib.asynccontextmanager
+async def world_with_a_waiting_job(folder: Path) -> AsyncGenerator[World]:
+    """Open a world in which the one place at the gateway is taken, and the member's job waits."""
+    async with world_with(folder, ONE_AT_A_TIME) as world:
+        await world.create(by=world.other, prompt="The first in line")
+        await world.until(lambda: world.gateway.submitted)
+        await world.create(prompt="A fox")
+        await world.until(lambda: len([one for one in world.posts() if one.components]) == 2)
+        yield world
+        await world.settled()
+
+
+async def forget_registration(world: World) -> None:
+    """Let the next start of the same folder tell Discord of the commands again."""
+    database = Database(world.app.folder.database)
+    await MarkStore(database).set("registered commands", "the digest of an older version")
+    await database.close()
+
+
+def channel_without(world: World, *permissions: str, name: str = "closed") -> Any:
+    """Make a channel in which the bot lacks permissions."""
+    denied = discord.PermissionOverwrite(**dict.fromkeys(permissions, False))
+    return world.guild.create_text_channel(name, overwrites={world.guild.me: denied})
+
+
+def make_operator(world: World, member: Any) -> None:
+    """Let a member own the bot's Discord application."""
+    world.app.bot.owner_id = member.id
+
+
+async def rush(world: World, command: str, options: dict[str, str], times: int) -> list[str]:
+    """Use a command many times in the same instant; return what the person reads."""
+    backend = world.env.backend
+    group, name = command.split()
+    root = backend.find_command(group, world.guild.id, type=1)
+    records: Sequence[Any] = []
+    for _ in range(times):
+        values = [{"name": key, "type": 3, "value": value} for key, value in options.items()]
+        record, payload = interactions.base_payload(
+            backend,
+            type=InteractionType.APPLICATION_COMMAND,
+            channel_id=world.channel.id,
+            guild_id=world.guild.id,
+            user_id=world.member.id,
+            data={
+                "id": root["id"],
+                "name": group,
+                "type": 1,
+                "options": [{"name": name, "type": 1, "options": values}],
+            },
+        )
+        backend.emit("INTERACTION_CREATE", payload)
+        records = [*records, record]
+    await world.env.settle(timeout=20)
+    return [backend.get_message(record.channel_id, record.message_id).content for record in records]

@@ -1,0 +1,109 @@
+"""The commands as Discord is told of them, and when it is told."""
+
+from pathlib import Path
+from typing import Any
+
+from tests.acting import forget_registration
+from tests.world import World, open_world
+
+SUBCOMMAND, GROUP, STRING, INTEGER, BOOLEAN, USER, ATTACHMENT = 1, 2, 3, 4, 5, 6, 11
+MANAGE_SERVER = 1 << 5
+
+
+def sent(world: World) -> list[list[dict[str, Any]]]:
+    """Return the payloads of all registrations."""
+    puts = [request for request in world.env.http_requests if request.method == "PUT"]
+    assert all("/guilds/" not in request.path for request in puts), "commands are registered globally"
+    return [request.json for request in puts if request.path.endswith("/commands")]
+
+
+def commands(world: World) -> dict[str, dict[str, Any]]:
+    (payload,) = sent(world)
+    return {command["name"]: command for command in payload}
+
+
+def options(command: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    return {option["name"]: option for option in command.get("options", [])}
+
+
+async def test_everything_is_for_servers_alone(world: World) -> None:
+    assert set(commands(world)) == {"video", "quota", "video-admin", "Animate image"}
+    for command in commands(world).values():
+        assert command["contexts"] == [0]
+        assert command["integration_types"] == [0]
+
+
+async def test_video_create_has_these_options_in_this_order(world: World) -> None:
+    video = options(commands(world)["video"])
+    assert set(video) == {"create", "list", "show", "cancel", "models"}
+    assert all(option["type"] == SUBCOMMAND for option in video.values())
+    create = video["create"]["options"]
+    assert [(option["name"], option["type"]) for option in create] == [
+        ("prompt", STRING),
+        ("image", ATTACHMENT),
+        ("model", STRING),
+        ("seconds", INTEGER),
+        ("shape", STRING),
+        ("quality", STRING),
+        ("prompt_file", ATTACHMENT),
+        ("keep_watermark", BOOLEAN),
+    ]
+    assert not any(option.get("required") for option in create)
+    assert {option["name"] for option in create if option.get("autocomplete")} == {"model", "seconds"}
+
+
+async def test_choices_read_as_people_say_them(world: World) -> None:
+    create = options(options(commands(world)["video"])["create"])
+    for name, values in (("shape", ["landscape", "portrait"]), ("quality", ["720p", "1080p"])):
+        assert [choice["name"] for choice in create[name]["choices"]] == values
+        assert [choice["value"] for choice in create[name]["choices"]] == values
+
+
+async def test_a_job_is_named_and_completed_while_typing(world: World) -> None:
+    video = options(commands(world)["video"])
+    for name in ("show", "cancel"):
+        (job,) = video[name]["options"]
+        assert (job["name"], job["type"], job["required"], job["autocomplete"]) == ("job", STRING, True, True)
+
+
+async def test_staff_commands_ask_for_manage_server_and_the_others_for_nothing(world: World) -> None:
+    found = commands(world)
+    assert found["video-admin"]["default_member_permissions"] == MANAGE_SERVER
+    for name in ("video", "quota", "Animate image"):
+        assert found[name].get("default_member_permissions") is None
+
+
+async def test_a_limit_is_set_by_amount_and_member(world: World) -> None:
+    quota = options(commands(world)["video-admin"])["quota"]
+    assert quota["type"] == GROUP
+    given = {
+        name: [(option["name"], option["type"], option["required"]) for option in command["options"]]
+        for name, command in options(quota).items()
+    }
+    assert given == {
+        "set": [("amount", STRING, True), ("member", USER, True)],
+        "clear": [("member", USER, True)],
+    }
+
+
+async def test_the_menu_entry_is_for_messages(world: World) -> None:
+    assert commands(world)["Animate image"]["type"] == 3
+
+
+async def test_a_restart_with_the_same_commands_tells_discord_nothing(tmp_path: Path) -> None:
+    async with open_world(tmp_path / "data") as first:
+        assert len(sent(first)) == 1
+    async with open_world(tmp_path / "data") as second:
+        assert sent(second) == []
+
+
+async def test_changed_commands_are_told_again(tmp_path: Path) -> None:
+    async with open_world(tmp_path / "data") as world:
+        await forget_registration(world)
+    async with open_world(tmp_path / "data") as upgraded:
+        assert len(sent(upgraded)) == 1
+
+
+async def test_a_member_sees_no_staff_commands(world: World) -> None:
+    assert not [name for name in world.member.available_commands(world.channel) if "admin" in name]
+    assert "video-admin quota set" in world.staff.available_commands(world.channel)
