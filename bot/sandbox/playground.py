@@ -24,6 +24,7 @@ from simcord.preview._pages import _Page
 
 from bot import media
 from bot.app import App
+from bot.errors import StartupError
 from bot.models import Clock
 
 log = logging.getLogger(__name__)
@@ -37,6 +38,7 @@ BOT_NAME = "Video bot"
 _SAID = {"run_command", "modal_submit", "send_message"}  # acts after which Discord shows the newest message
 _FRAME_SECONDS = 20.0
 _HOST = "127.0.0.1"
+_UNITS = {"days": 86_400, "hours": 3_600, "minutes": 60, "seconds": 1}
 _MENTION = re.compile(r"<@!?(\d+)>")
 _HEADING = re.compile(r"^(#{1,3}|-#) ")
 _MOMENT = re.compile(r"<t:(\d+)(?::(\w))?>")
@@ -63,7 +65,7 @@ class Playground:
         port is stepped over.
 
         Raises:
-            OSError: no port is free.
+            StartupError: no port is free.
         """
         async with contextlib.AsyncExitStack() as stack:
             for port in range(FIRST_PORT, FIRST_PORT + PORTS_TRIED):
@@ -74,7 +76,7 @@ class Playground:
                     continue
                 break
             else:
-                raise OSError(f"no free port from {FIRST_PORT} to {FIRST_PORT + PORTS_TRIED - 1}")
+                raise StartupError(f"No port from {FIRST_PORT} to {FIRST_PORT + PORTS_TRIED - 1} is free.")
             refresher = asyncio.create_task(window.keep_fresh(), name="playground refresh")
             try:
                 yield window
@@ -119,7 +121,8 @@ class Playground:
         if style != "R":
             return f"{moment:%Y-%m-%d %H:%M} UTC"
         away = round((moment - self._clock()).total_seconds())
-        return f"in {away} seconds" if away >= 0 else f"{-away} seconds ago"
+        name, size = next((name, size) for name, size in _UNITS.items() if abs(away) >= 2 * size or size == 1)
+        return f"in {away // size} {name}" if away >= 0 else f"{-away // size} {name} ago"
 
 
 class _LiveClock:
