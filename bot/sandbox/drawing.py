@@ -119,12 +119,22 @@ def _is_seen(character: str) -> bool:
 
 def sample_picture() -> bytes:
     """A small PNG of hills under a sky, for the demo's order with a picture."""
-    image = background(Clip(prompt="", detail="", seconds=1, width=960 - DRIFT_PIXELS, height=540))
+    width, height, finer = 960, 540, 2  # drawn larger, so that edges come out smooth
+    column = Image.new("RGB", (1, len(_SKY)))
+    for row, colour in enumerate(_SKY):
+        column.putpixel((0, row), colour)
+    size = (width * finer, height * finer)
+    image = column.resize(size, Image.Resampling.BICUBIC)  # pyright: ignore[reportUnknownMemberType] - numpy
     draw = ImageDraw.Draw(image)
-    width, height = image.size
-    draw.ellipse((width * 0.62, height * 0.2, width * 0.74, height * 0.2 + width * 0.12), fill=(255, 236, 190))
-    for shade, left in (((52, 44, 92), -0.2), ((34, 32, 66), 0.35)):
-        draw.ellipse((width * left, height * 0.6, width * (left + 0.9), height * 1.6), fill=shade)
+    draw.circle((size[0] * 0.66, size[1] * 0.5), size[1] * 0.13, fill=(255, 236, 190))
+    for shade, left, top, wide in (
+        ((112, 62, 108), -0.1, 0.52, 0.8),
+        ((78, 50, 104), 0.4, 0.58, 0.9),
+        ((52, 44, 92), -0.3, 0.66, 0.95),
+        ((30, 28, 62), 0.25, 0.76, 1.1),
+    ):
+        right = left + wide
+        draw.ellipse((size[0] * left, size[1] * top, size[0] * right, size[1] * (top + 1)), fill=shade)
     with io.BytesIO() as file:
-        image.save(file, "PNG")
+        image.resize((width, height), Image.Resampling.LANCZOS).save(file, "PNG")  # pyright: ignore[reportUnknownMemberType] - numpy
         return file.getvalue()
