@@ -1,0 +1,401 @@
+"""The catalogue: what the shipped models are, what an operator's file changes, and how it is refused."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bot.catalogue import Catalogue, Model
+from bot.errors import BadOrder, SettingsError
+from bot.models import Account, Mode, Quality, Shape, VideoRequest
+
+SHIPPED = Catalogue.load().models
+MODELS = list(SHIPPED.values())
+SORA, PRO, PIXAZO = SHIPPED["apixo/sora-2"], SHIPPED["apixo/sora-2-pro"], SHIPPED["pixazo/sora-2-pro"]
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "models.toml"
+
+
+def load(path: Path, text: str) -> dict[str, Model]:
+    path.write_text(text, "utf-8")
+    return dict(Catalogue.load(path).models)
+
+
+# What is shipped
+
+
+def test_the_shipped_models_come_in_the_order_they_are_offered() -> None:
+    assert list(SHIPPED) == [
+        "apixo/sora-2",
+        "apixo/sora-2-pro",
+        "pixazo/sora-2-pro",
+        "sandbox/sora-2",
+        "sandbox/sora-2-pro",
+        "sandbox/pixazo",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("model", "seconds", "prompt", "requests", "tasks", "first", "interval", "qualities"),
+    [
+        (SORA, (10, 15), 10_000, 10_000, 1_000, 180, 10, ()),
+        (PRO, (4, 8, 12), 5_000, 60, 10, 120, 5, ("720p", "1080p")),
+        (PIXAZO, (4, 8, 12), 5_000, 60, 10, 120, 5, ("720p", "1080p")),
+    ],
+)
+def test_the_real_models_have_the_limits_of_their_pages(
+    *,
+    model: Model,
+    seconds: tuple[int, ...],
+    prompt: int,
+    requests: int,
+    tasks: int,
+    first: int,
+    interval: int,
+    qualities: tuple[str, ...],
+) -> None:
+    assert (model.seconds, model.prompt_limit, model.qualities) == (seconds, prompt, qualities)
+    assert (model.limits.requests_per_minute, model.limits.concurrent_tasks) == (requests, tasks)
+    assert (model.timing.first_look_seconds, model.timing.interval_seconds) == (first, interval)
+    assert (set(model.modes), model.shapes) == (set(Mode), tuple(Shape))
+    assert model.status == "doubtful"
+    assert "2026-09-24" in model.note
+
+
+def test_only_pixazo_wants_the_picture_in_exact_pixels_and_in_the_request() -> None:
+    for order in PIXAZO.orders(Mode.IMAGE):
+        size = PIXAZO.size(order)
+        assert size.pixels is not None
+        assert size.send == {"size": "{}x{}".format(*size.pixels)}
+    assert {spec.picture for spec in PIXAZO.modes.values()} == {None, "data-url"}
+    for model in (SORA, PRO):
+        assert {spec.picture for spec in model.modes.values()} == {None, "link"}
+        assert all(model.size(order).pixels is None for order in model.orders())
+
+
+@pytest.mark.parametrize(("sandbox", "real"), [("sora-2", SORA), ("sora-2-pro", PRO), ("pixazo", PIXAZO)])
+def test_a_sandbox_model_is_ordered_like_the_real_one_with_play_money(sandbox: str, real: Model) -> None:
+    model = SHIPPED[f"sandbox/{sandbox}"]
+
+    assert (model.modes, model.seconds, model.remote_id) == (real.modes, real.seconds, real.remote_id)
+    assert (model.account, real.account) == (Account.SANDBOX, Account.REAL)
+    assert model.status == "available"
+
+
+# What can be ordered
+
+
+@pytest.mark.parametrize("model", MODELS, ids=lambda model: model.model_id)
+def test_every_order_has_exactly_one_size_and_one_price(model: Model) -> None:
+    orders = list(model.orders())
+
+    assert len(orders) == 2 * len(model.seconds) * 2 * max(1, len(model.qualities))
+    for order in orders:
+        assert model.size(order).send
+        assert model.quote(order).micros > 0
+
+
+@given(
+    st.sampled_from(MODELS),
+    st.sampled_from(Mode),
+    st.text(min_size=1, max_size=50),
+    st.none() | st.integers(-1, 20),
+    st.none() | st.sampled_from(Shape),
+    st.none() | st.sampled_from(Quality),
+    st.none() | st.booleans(),
+)
+def test_an_order_is_either_refused_or_has_a_size_and_a_price(  # noqa: PLR0917 - hypothesis gives them all
+    model: Model,
+    mode: Mode,
+    prompt: str,
+    seconds: int | None,
+    shape: Shape | None,
+    quality: Quality | None,
+    keep: bool | None,
+) -> None:
+    try:
+        request = model.request(
+            mode=mode, prompt=prompt, seconds=seconds, shape=shape, quality=quality, keep_watermark=keep
+        )
+    except BadOrder:
+        return
+    assert model.size(request).send
+    assert model.quote(request).micros > 0
+    assert request.seconds == (seconds or min(model.seconds))
+    assert request.shape is (shape or Shape.LANDSCAPE)
+    assert (request.quality is None) == (not model.qualities)
+    assert (request.keep_watermark is None) == (model.watermark_field is None)
+
+
+@pytest.mark.parametrize("model", MODELS, ids=lambda model: model.model_id)
+@pytest.mark.parametrize("mode", Mode)
+def test_an_order_of_nothing_in_particular_is_short_wide_and_720p(model: Model, mode: Mode) -> None:
+    assert model.request(mode=mode, prompt="a fox") == VideoRequest(
+        model=model.model_id,
+        mode=mode,
+        prompt="a fox",
+        seconds=min(model.seconds),
+        shape=Shape.LANDSCAPE,
+        quality=Quality.P720 if model.qualities else None,
+        keep_watermark=False if model.watermark_field else None,
+    )
+
+
+@pytest.mark.parametrize(
+    ("model", "wish", "sentence"),
+    [
+        (PRO, {"seconds": 10}, "apixo/sora-2-pro makes clips of 4, 8 or 12 seconds, not 10."),
+        (SORA, {"seconds": 4}, "apixo/sora-2 makes clips of 10 or 15 seconds, not 4."),
+        (SORA, {"seconds": 0}, "apixo/sora-2 makes clips of 10 or 15 seconds, not 0."),
+        (
+            SORA,
+            {"quality": Quality.P1080},
+            "apixo/sora-2 has no choice of quality; leave `quality` out or choose another model.",
+        ),
+        (
+            PIXAZO,
+            {"keep_watermark": False},
+            "pixazo/sora-2-pro has no watermark option; leave `keep_watermark` out.",
+        ),
+        (PRO, {"prompt": ""}, "The prompt is empty. apixo/sora-2-pro takes 1 to 5,000 characters."),
+        (PRO, {"prompt": " \n\u3000"}, "The prompt is empty. apixo/sora-2-pro takes 1 to 5,000 characters."),
+        (
+            PRO,
+            {"prompt": "\u200b\u2060\ufe0f\u3164"},
+            "The prompt is empty. apixo/sora-2-pro takes 1 to 5,000 characters.",
+        ),
+        (
+            PRO,
+            {"prompt": "x" * 5_001},
+            "The prompt has 5,001 characters; apixo/sora-2-pro takes at most 5,000.",
+        ),
+    ],
+)
+def test_what_a_model_has_not_is_refused_with_what_it_has(
+    model: Model, wish: dict[str, object], sentence: str
+) -> None:
+    with pytest.raises(BadOrder) as refused:
+        model.request(**{"mode": Mode.TEXT, "prompt": "a fox"} | wish)  # pyright: ignore[reportArgumentType]
+
+    assert str(refused.value) == sentence
+
+
+@pytest.mark.parametrize("model", MODELS, ids=lambda model: model.model_id)
+@pytest.mark.parametrize("character", ["x", "é", "🦊", "e\u0301", "👩\u200d🚀", "字"])
+def test_a_prompt_is_counted_in_code_points(model: Model, character: str) -> None:
+    fitting = (character * model.prompt_limit)[: model.prompt_limit]
+
+    assert model.request(mode=Mode.TEXT, prompt=fitting).prompt == fitting
+    with pytest.raises(BadOrder, match=f"{model.prompt_limit + 1:,} characters"):
+        model.check_prompt(fitting + "x")
+
+
+NARROW = """
+[models."apixo/narrow"]
+title = "Narrow"
+gateway = "apixo"
+remote_id = "narrow"
+status = "available"
+noted_on = 2026-11-21
+source = "a page"
+seconds = [6]
+prompt_limit = 100
+link_hours = 24
+limits = { requests_per_minute = 60, concurrent_tasks = 10 }
+timing = { first_look_seconds = 60, interval_seconds = 5, typical_seconds = 90 }
+[models."apixo/narrow".modes.text-to-video]
+sizes = [ { shape = "portrait", quality = "1080p", send = { size = "1024*1792" } } ]
+[models."apixo/narrow".price]
+unit = "video"
+rows = [ { usd = "1.00" } ]
+"""
+
+
+def test_a_model_of_one_mode_shape_and_quality_takes_those_as_its_defaults(path: Path) -> None:
+    model = load(path, NARROW)["apixo/narrow"]
+
+    request = model.request(mode=Mode.TEXT, prompt="a fox")
+
+    assert (request.shape, request.quality) == (Shape.PORTRAIT, Quality.P1080)
+    with pytest.raises(BadOrder, match="makes portrait clips, not landscape"):
+        model.request(mode=Mode.TEXT, prompt="a fox", shape=Shape.LANDSCAPE)
+    with pytest.raises(BadOrder, match="has 1080p"):
+        model.request(mode=Mode.TEXT, prompt="a fox", quality=Quality.P720)
+    with pytest.raises(BadOrder, match=r"makes text-to-video only\. Leave the picture out"):
+        model.request(mode=Mode.IMAGE, prompt="a fox")
+
+
+# The operator's file
+
+
+def test_an_operators_file_is_merged_key_by_key(path: Path) -> None:
+    merged = load(path, '[models."apixo/sora-2-pro"]\nstatus = "retired"\nlimits.concurrent_tasks = 3')
+
+    changed = merged["apixo/sora-2-pro"]
+    assert (changed.status, changed.note) == ("retired", PRO.note)
+    assert (changed.limits.concurrent_tasks, changed.limits.requests_per_minute) == (3, 60)
+    assert changed.price == PRO.price
+    assert [model for name, model in merged.items() if model != SHIPPED[name]] == [changed]
+
+
+def test_a_price_is_replaced_whole(path: Path) -> None:
+    text = '[models."apixo/sora-2".price]\nunit = "second"\nrows = [ { usd = "0.1" } ]'
+
+    price = load(path, text)["apixo/sora-2"].price
+
+    assert (price.unit, price.estimate, len(price.rows)) == (
+        "second",
+        False,
+        1,
+    )  # the shipped one is an estimate
+
+
+def test_what_an_operator_changes_in_a_model_changes_no_other(path: Path) -> None:
+    merged = load(
+        path,
+        """
+        [models."apixo/sora-2"]
+        seconds = [5]
+        [models."apixo/sora-2".price]
+        unit = "video"
+        rows = [ { seconds = 5, usd = "0.20" } ]
+        """,
+    )
+
+    assert merged["apixo/sora-2"].seconds == (5,)
+    assert merged["sandbox/sora-2"] == SHIPPED["sandbox/sora-2"]
+
+
+def test_a_new_model_is_data_alone(path: Path) -> None:
+    merged = load(
+        path,
+        """
+        [models."apixo/next"]
+        like = "apixo/sora-2-pro"
+        remote_id = "next"
+        title = "Next"
+        status = "available"
+        seconds = [6]
+        [models."apixo/next".price]
+        unit = "second"
+        rows = [ { usd = "0.033333" } ]
+        [models."apixo/later"]
+        like = "apixo/next"
+        title = "Later"
+        """,
+    )
+
+    assert list(merged)[-2:] == ["apixo/next", "apixo/later"]
+    later = merged["apixo/later"]
+    assert (later.remote_id, later.title, later.modes) == ("next", "Later", PRO.modes)
+    assert later.quote(later.request(mode=Mode.IMAGE, prompt="a fox")).micros == 199_998
+
+
+def test_an_empty_file_and_one_with_a_byte_order_mark_are_fine(path: Path) -> None:
+    assert load(path, "") == SHIPPED
+    assert load(path, '\ufeff[models."apixo/sora-2"]\nstatus = "retired"')["apixo/sora-2"].status == "retired"
+
+
+PRO_TABLE = '[models."apixo/sora-2-pro"]'
+PRICE = '[models."apixo/sora-2-pro".price]\nunit = "second"\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "where", "why"),
+    [
+        (f"{PRICE}rows = [ {{ usd = 0.27 }} ]", f"{PRO_TABLE} price.rows.0.usd", "valid string"),
+        (f"{PRICE}rows = [ {{ usd = 1 }} ]", f"{PRO_TABLE} price.rows.0.usd", "valid string"),
+        (f'{PRICE}rows = [ {{ usd = "-1" }} ]', f"{PRO_TABLE} price.rows.0.usd", "pattern"),
+        (f'{PRICE}rows = [ {{ usd = "0.0000001" }} ]', f"{PRO_TABLE} price.rows.0.usd", "pattern"),
+        (f'{PRICE}rows = [ {{ usd = "1", size = 1 }} ]', f"{PRO_TABLE} price.rows.0.size", "not permitted"),
+        (f"{PRICE}rows = []", f"{PRO_TABLE} price.rows", "at least 1"),
+        (f'{PRICE}estimate = 1\nrows = [ {{ usd = "1" }} ]', f"{PRO_TABLE} price.estimate", "boolean"),
+        (
+            f'{PRICE}rows = [ {{ quality = "720p", usd = "1" }} ]',
+            f"{PRO_TABLE} price.rows",
+            "0 rows match text-to-video, 4 s, landscape, 1080p; exactly one must",
+        ),
+        (
+            f'{PRICE}rows = [ {{ usd = "1" }}, {{ seconds = 8, usd = "2" }} ]',
+            f"{PRO_TABLE} price.rows",
+            "2 rows match text-to-video, 8 s, landscape, 720p; exactly one must",
+        ),
+        (
+            f"{PRO_TABLE}\nmodes.text-to-video.sizes = [ {{ send = {{}} }}, {{ send = {{}} }} ]",
+            f"{PRO_TABLE} modes.text-to-video.sizes",
+            "2 rows match",
+        ),
+        (f"{PRO_TABLE}\nlimit = 3", f"{PRO_TABLE} limit", "not permitted"),
+        (f"{PRO_TABLE}\nseconds = [4, 4]", f"{PRO_TABLE} seconds", "each length once"),
+        (f"{PRO_TABLE}\nseconds = []", f"{PRO_TABLE} seconds", "at least 1"),
+        (f"{PRO_TABLE}\nseconds = [true]", f"{PRO_TABLE} seconds.0", "valid integer"),
+        (f"{PRO_TABLE}\nseconds = [0]", f"{PRO_TABLE} seconds.0", "greater than 0"),
+        (f"{PRO_TABLE}\nseconds = 4", f"{PRO_TABLE} seconds", "valid tuple"),
+        (f'{PRO_TABLE}\nlimits.concurrent_tasks = "10"', f"{PRO_TABLE} limits.concurrent_tasks", "integer"),
+        (
+            f"{PRO_TABLE}\ntiming.interval_seconds = 0",
+            f"{PRO_TABLE} timing.interval_seconds",
+            "greater than 0",
+        ),
+        (f'{PRO_TABLE}\ngateway = "elsewhere"', f"{PRO_TABLE} gateway", "'apixo'"),
+        (f'{PRO_TABLE}\nstatus = "fine"', f"{PRO_TABLE} status", "'available'"),
+        (f'{PRO_TABLE}\nmodel_id = "other"', f"{PRO_TABLE} model_id", "take it out"),
+        (
+            f"{PRO_TABLE}\nmodes.video-to-video.sizes = []",
+            f"{PRO_TABLE} modes.video-to-video",
+            "image-to-video",
+        ),
+        (
+            f'{PRO_TABLE}\nmodes.text-to-video.picture = "link"',
+            f"{PRO_TABLE} modes.text-to-video.picture",
+            "take it out",
+        ),
+        (
+            f'{PRO_TABLE}\nmodes.text-to-video.path = "//elsewhere.example/"',
+            f"{PRO_TABLE} modes.text-to-video.path",
+            "pattern",
+        ),
+        (f'{PRO_TABLE}\ngateway = "pixazo"', f"{PRO_TABLE} modes.text-to-video.path", "is missing"),
+        (f'{PRO_TABLE}\nlike = "nobody"', f"{PRO_TABLE} like", "no model 'nobody'"),
+        (f"{PRO_TABLE}\nlike = 3", f"{PRO_TABLE} like", "no model 3"),
+        (f'{PRO_TABLE}\nlike = "apixo/sora-2-pro"', f"{PRO_TABLE} like", "is itself like this one"),
+        (
+            '[models.a]\nlike = "b"\n[models.b]\nlike = "c"\n[models.c]\nlike = "a"',
+            '[models."c"] like',
+            "'a' is itself like this one",
+        ),
+        ('[models."apixo/new"]\ntitle = "New"', '[models."apixo/new"] gateway', "required"),
+        ('[models."a b"]\nlike = "apixo/sora-2"', '[models."a b"] model_id', "pattern"),
+        ('[models]\n"apixo/sora-2" = 3', '[models."apixo/sora-2"]', "must be a table"),
+        ("models = 3", "models", "must be tables"),
+        ("models = []", "models", "must be tables"),
+        ("[gateway.x]", "gateway", "unknown"),
+        ("[models", "", "is not TOML"),
+        ("[models.a]\nx = 1\nx = 2", "", "is not TOML"),
+    ],
+)
+def test_a_wrong_file_is_refused_in_one_line_with_file_table_and_key(
+    path: Path, text: str, where: str, why: str
+) -> None:
+    with pytest.raises(SettingsError) as refused:
+        load(path, text)
+
+    line = str(refused.value)
+    assert line.startswith(f"MODELS_FILE {path}: {where}")
+    assert why in line
+    assert "\n" not in line
+    assert "Value error" not in line
+    assert "pydantic" not in line
+    assert refused.value.exit_code == 2
+
+
+def test_a_file_that_cannot_be_read_is_refused_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "binary").write_bytes(b"\xff\xfe[models]")
+
+    for name, why in (("nowhere", "No such file"), ("", "Is a directory"), ("binary", "UTF-8")):
+        with pytest.raises(SettingsError, match=rf"^MODELS_FILE {tmp_path}.*{why}"):
+            Catalogue.load(tmp_path / name)
