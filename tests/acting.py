@@ -9,6 +9,7 @@ import discord
 from simcord import interactions
 from simcord.enums import InteractionType
 
+from bot.availability import Availability
 from bot.models import Failure, FailureKind
 from storage.database import Database
 from storage.outages import MarkStore
@@ -55,9 +56,18 @@ async def world_with_a_waiting_job(folder: Path) -> AsyncGenerator[World]:
         await world.create(by=world.other, prompt="The first in line")
         await world.until(lambda: world.gateway.submitted)
         await world.create(prompt="A fox")
-        await world.until(lambda: len([one for one in world.posts() if one.components]) == 2)
+        await has_card(world)
         yield world
         await world.settled()
+
+
+async def has_card(world: World, member: Any = None) -> None:
+    """Wait until the member's newest job has its card."""
+
+    async def posted() -> bool:
+        return (await world.jobs(of=member))[0].card_message_id is not None
+
+    await world.until(posted)
 
 
 async def forget_registration(world: World) -> None:
@@ -70,7 +80,19 @@ async def forget_registration(world: World) -> None:
 def channel_without(world: World, *permissions: str, name: str = "closed") -> Any:
     """Make a channel in which the bot lacks permissions."""
     denied = discord.PermissionOverwrite(**dict.fromkeys(permissions, False))
-    return world.guild.create_text_channel(name, overwrites={world.guild.me: denied})
+    me = world.guild.me
+    assert me is not None
+    return world.guild.create_text_channel(name, overwrites={me: denied})
+
+
+def availability(world: World) -> Availability:
+    """Return what a gateway's refusals would change, to change it without one."""
+    return world.app.jobs._availability  # noqa: SLF001 - the root hands it to nobody outside
+
+
+async def click(member: Any, result: Any, label: str) -> Any:
+    """Press a button of a private answer."""
+    return await member.click(result.response, label=label)
 
 
 def make_operator(world: World, member: Any) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from tests.acting import GONE, NO_BALANCE, channel_without, world_with
+from tests.acting import GONE, NO_BALANCE, availability, channel_without, world_with
 from tests.world import World, open_world, picture
 
 PRO = "apixo/sora-2-pro"
@@ -182,9 +182,11 @@ async def test_a_picture_that_cannot_be(
 
 @pytest.mark.parametrize("way", [by_command, by_menu, by_mention])
 async def test_a_picture_over_50_mb_is_refused_unread(
-    world: World, way: Callable[[World, tuple[str, bytes]], Awaitable[str]]
+    world: World,
+    way: Callable[[World, tuple[str, bytes]], Awaitable[str]],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    world.env.backend.cdn.get = None  # whoever downloads it now fails
+    monkeypatch.setattr(world.env.backend.cdn, "get", None)  # whoever downloads it now fails
     told = await way(world, ("large.png", bytes(50 * 1024 * 1024 + 1)))
     assert "50.1 MB; at most 50 MB" in told
     await assert_nothing_happened(world)
@@ -192,9 +194,11 @@ async def test_a_picture_over_50_mb_is_refused_unread(
 
 @pytest.mark.parametrize("way", [by_command, by_mention])
 async def test_a_picture_that_discord_does_not_hand_out(
-    world: World, way: Callable[[World, tuple[str, bytes]], Awaitable[str]]
+    world: World,
+    way: Callable[[World, tuple[str, bytes]], Awaitable[str]],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    world.env.backend.cdn.get = lambda _: None
+    monkeypatch.setattr(world.env.backend.cdn, "get", lambda _: None)
     assert "Discord did not hand out the attached file" in await way(world, ("a.png", picture()))
     await assert_nothing_happened(world)
 
@@ -204,7 +208,7 @@ async def test_a_picture_that_discord_does_not_hand_out(
 
 async def test_an_unknown_model_is_shown_inert_with_the_alternatives(world: World) -> None:
     told = await world.create(prompt="A fox", model="so`ra @everyone\u202e [x](https://x.example)" + "y" * 90)
-    assert told.startswith("There is no model `soˋra @everyone [x](https://x.example)yyy")
+    assert told.startswith("There is no model `so\u02cbra @everyone [x](https://x.example)yyy")
     assert told.endswith("…` here. Instead: apixo/sora-2, apixo/sora-2-pro.")
     await assert_nothing_happened(world)
 
@@ -232,15 +236,15 @@ async def test_a_retired_model_is_refused_with_its_note(tmp_path: Path) -> None:
 
 
 async def test_a_model_that_is_out_is_refused_with_the_reason(world: World) -> None:
-    await world.app.jobs._availability.take_out("apixo/sora-2", GONE)
+    await availability(world).take_out("apixo/sora-2", GONE)
     told = await world.create(prompt="A fox", model="apixo/sora-2")
-    assert "`model not found <@1> ˋxˋ`" in told
+    assert "`model not found <@1> \u02cbx\u02cb`" in told
     assert "Instead: apixo/sora-2-pro." in told
     await assert_nothing_happened(world)
 
 
 async def test_a_stopped_key_is_the_operators_affair(world: World) -> None:
-    await world.app.jobs._availability.stop_key("apixo", NO_BALANCE)
+    await availability(world).stop_key("apixo", NO_BALANCE)
     told = await world.create(prompt="A fox", model="apixo/sora-2")
     assert "the operator has to act. Nothing else can be ordered now." in told
     assert "0.13" not in told + await world.ask("video models")

@@ -12,6 +12,8 @@ from tests.acting import (
     CHEAP,
     MANY,
     NO_BALANCE,
+    availability,
+    click,
     forget_registration,
     rush,
     world_with,
@@ -63,9 +65,7 @@ async def test_the_operator_may_choose_the_default_model(tmp_path: Path) -> None
 
 async def test_everything_that_was_chosen_reaches_the_gateway(world: World) -> None:
     image = ("hills.png", picture(360, 640))
-    await world.create(
-        prompt="A fox", image=image, model=PRO, seconds=12, shape="landscape", quality="1080p"
-    )
+    await world.create(prompt="A fox", image=image, model=PRO, seconds=12, shape="landscape", quality="1080p")
     await world.settled()
     (body,) = world.gateway.submitted
     assert body["input"]["duration"] == 12
@@ -115,7 +115,7 @@ async def test_seconds_are_those_of_the_chosen_model(world: World) -> None:
 
 
 async def test_what_is_out_is_not_offered(world: World) -> None:
-    await world.app.jobs._availability.stop_key("apixo", NO_BALANCE)
+    await availability(world).stop_key("apixo", NO_BALANCE)
     assert await choices(world, "video create", "model") == []
     assert await choices(world, "video create", "seconds") == []
 
@@ -139,10 +139,10 @@ async def test_a_list_shows_the_newest_jobs_first_page_by_page(world: World) -> 
     await world.create(by=world.other, prompt="Somebody else's")
     first = await world.member.slash(world.channel, "video list")
     assert prompts(first) == [6, 5, 4, 3, 2]
-    second = await world.member.click(first.response, label="Older")
+    second = await click(world.member, first, "Older")
     assert prompts(first) == [1, 0]
     assert second.acknowledged
-    await world.member.click(first.response, label="Newer")
+    await click(world.member, first, "Newer")
     assert prompts(first) == [6, 5, 4, 3, 2]
     await world.settled()
 
@@ -155,7 +155,9 @@ def prompts(result: Any) -> list[int]:
 
 async def test_a_list_fits_with_the_longest_of_everything(world: World) -> None:
     for _ in range(6):
-        await world.create(prompt="\\u00e4`*_" * 900, model=PRO, seconds=12, quality="1080p", shape="portrait")
+        await world.create(
+            prompt="\\u00e4`*_" * 900, model=PRO, seconds=12, quality="1080p", shape="portrait"
+        )
     assert len(await world.ask("video list")) < 4000
     await world.settled()
 
@@ -176,7 +178,7 @@ async def test_a_failed_job_is_shown_with_its_reason_and_cost(world: World) -> N
     await world.create(prompt="A fox")
     await world.settled()
     told = await world.ask("video show", job=(await world.job()).job_id)
-    assert "`CONTENT_VIOLATION no ˋfoxesˋ @everyone`" in told
+    assert "`CONTENT_VIOLATION no \u02cbfoxes\u02cb @everyone`" in told
     assert "$0.50 returned to your quota." in told
 
 
@@ -207,7 +209,7 @@ async def test_a_clip_too_large_to_attach_is_shown_as_an_inert_link(world: World
 @pytest.mark.parametrize("command", ["video show", "video cancel"])
 async def test_a_job_of_nobody_is_not_found(world: World, command: str) -> None:
     told = await world.ask(command, job="`@everyone` " + "x" * 90)
-    assert told.startswith("You have no job `ˋ@everyoneˋ xxxxxxx…` here.")
+    assert told.startswith("You have no job `\u02cb@everyone\u02cb xxxxxxx…` here.")
 
 
 async def test_a_waiting_job_is_cancelled_for_nothing_and_once(tmp_path: Path) -> None:
@@ -291,7 +293,8 @@ async def test_prices_that_differ_by_mode_and_shape_are_all_listed(tmp_path: Pat
     models = """
     [models."apixo/sora-2".price]
     unit = "video"
-    rows = [ { mode = "text-to-video", usd = "1" }, { mode = "image-to-video", shape = "portrait", usd = "2" },
+    rows = [ { mode = "text-to-video", usd = "1" },
+             { mode = "image-to-video", shape = "portrait", usd = "2" },
              { mode = "image-to-video", shape = "landscape", usd = "3" } ]
     """
     async with world_with(tmp_path, models) as world:
@@ -309,10 +312,10 @@ async def test_many_models_are_listed_on_several_pages(tmp_path: Path) -> None:
             labels = [part["label"] for row in result.response.components[1:] for part in row["components"]]
             if "More" not in labels:
                 break
-            await world.member.click(result.response, label="More")
+            await click(world.member, result, "More")
             seen += str(result.response.components)
         assert [number for number in range(25) if f"apixo/clip-{number:02}" not in seen] == []
-        await world.member.click(result.response, label="Back")
+        await click(world.member, result, "Back")
 
 
 async def test_a_list_of_models_says_why_one_is_out_and_since_when(world: World) -> None:
@@ -322,7 +325,7 @@ async def test_a_list_of_models_says_why_one_is_out_and_since_when(world: World)
     told = await world.ask("video models")
     assert "🔴 **apixo/sora-2** (" in told
     assert "that it is gone (`" in told
-    assert "ˋsora-2ˋ not found`)" in told
+    assert "\u02cbsora-2\u02cb not found`)" in told
     world.time.jump(hours=24)
     assert "🟡 **apixo/sora-2** (" in await world.ask("video models")
 
@@ -360,7 +363,9 @@ async def test_staff_set_and_clear_a_members_limit(world: World) -> None:
     assert told.startswith("There was no limit of their own.")
 
 
-@pytest.mark.parametrize("amount", ["-1", "ten", "", "nan", "inf", "1e3", "1.234", "1,000.00", "1000000.01", "²"])
+@pytest.mark.parametrize(
+    "amount", ["-1", "ten", "", "nan", "inf", "1e3", "1.234", "1,000.00", "1000000.01", "²"]
+)
 async def test_what_is_no_amount_is_refused_with_an_example(world: World, amount: str) -> None:
     told = await world.ask("video-admin quota set", by=world.staff, amount=amount, member=world.member)
     assert told == (

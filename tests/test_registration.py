@@ -14,7 +14,7 @@ def sent(world: World) -> list[list[dict[str, Any]]]:
     """Return the payloads of all registrations."""
     puts = [request for request in world.env.http_requests if request.method == "PUT"]
     assert all("/guilds/" not in request.path for request in puts), "commands are registered globally"
-    return [request.json for request in puts if request.path.endswith("/commands")]
+    return [request.json or [] for request in puts if request.path.endswith("/commands")]
 
 
 def commands(world: World) -> dict[str, dict[str, Any]]:
