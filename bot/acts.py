@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 # How long a stop waits for an act. An answer that comes in the 30th second is still written down.
+EDIT_GRACE_SECONDS = 1.0  # the next start does it again
 POST_GRACE_SECONDS = 5.0
 SUBMIT_GRACE_SECONDS = 30.0
 ANSWER_GRACE_SECONDS = 35.0

@@ -61,6 +61,7 @@ class App:
         jobs: JobService,
         gate: Gate,
         worker: JobWorker,
+        delivery: Delivery,
         desk: CardDesk,
         acts: Acts,
         sweep: Coroutine[Any, Any, None],
@@ -69,6 +70,7 @@ class App:
         self.bot = bot
         self.jobs = jobs
         self.worker = worker
+        self.delivery = delivery
         self.desk = desk
         self.folder = folder
         self.failed = asyncio.Event()
@@ -253,6 +255,7 @@ async def open_app(
             jobs=jobs,
             gate=gate,
             worker=worker,
+            delivery=delivery,
             desk=desk,
             acts=acts,
             sweep=_sweep(folder, store, dt.timedelta(days=settings.keep_days), clock, sleep),

@@ -3,10 +3,10 @@
 import asyncio
 import dataclasses
 import logging
-from typing import Protocol
+from typing import Any, Protocol
 
 from bot import pacing
-from bot.acts import POST_GRACE_SECONDS, Acts
+from bot.acts import EDIT_GRACE_SECONDS, Acts
 from bot.catalogue import Catalogue
 from bot.errors import ChannelClosed, DiscordTrouble
 from bot.models import Clock, Job, Sleep, Stage
@@ -15,7 +15,7 @@ from storage.jobs import JobStore
 log = logging.getLogger(__name__)
 
 _TICK_SECONDS = 1 / pacing.EDITS_PER_SECOND
-_IDLE_SECONDS = 1.0
+_LOOK_SECONDS = 5.0  # how soon a bar that has grown is noticed
 _UNKNOWN = -1  # cells of a bar that an earlier run drew
 
 
@@ -95,18 +95,29 @@ class CardDesk:
             if wish is not None:
                 card = self._cards[wish.job_id]
                 card.is_at_work = True
-                self._acts.begin(self._edit(card), grace_seconds=POST_GRACE_SECONDS)
+                self._acts.begin(self._edit(card), grace_seconds=EDIT_GRACE_SECONDS)
                 await self._sleep(_TICK_SECONDS)
-            elif self._cards:
-                await self._sleep(_TICK_SECONDS if self._is_behind() else _IDLE_SECONDS)
             else:
-                self._news.clear()
-                await self._news.wait()
+                await self._rest()
 
     @property
     def is_quiet(self) -> bool:
         """Whether every card shows its job's stage."""
         return not self._is_behind() and not any(card.is_at_work for card in self._cards.values())
+
+    async def _rest(self) -> None:
+        """Wait for news, for a bar to grow, or for the next turn of a card that had to wait."""
+        self._news.clear()
+        waits: list[asyncio.Future[Any]] = [asyncio.ensure_future(self._news.wait())]
+        if self._is_behind():
+            waits.append(asyncio.ensure_future(self._sleep(_TICK_SECONDS)))
+        elif any(card.job.stage is Stage.RENDERING for card in self._cards.values()):
+            waits.append(asyncio.ensure_future(self._sleep(_LOOK_SECONDS)))
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
 
     def _next(self) -> pacing.CardWish | None:
         wishes = [
@@ -142,6 +153,7 @@ class CardDesk:
             log.exception("job %s: its card could not be edited", job.job_id)
         finally:
             card.is_at_work = False
+            self._news.set()
         if card.shown == face and card.job is job and not job.stage.is_open:
             self._forget(job)
 

@@ -17,6 +17,7 @@ from storage.jobs import JobStore
 
 log = logging.getLogger(__name__)
 
+_STOPPED = "The gateway takes no orders now; the operator has to act. The bot waits up to a day."
 _LOOK_SECONDS = 60.0  # how soon a job behind a stopped key notices that it works again
 
 
@@ -158,12 +159,8 @@ class Gate:
     async def _explain(self) -> None:
         """Let the card of every waiting job say what it waits for, where that is the operator."""
         for job in list(self._waiting.values()):
-            stopped = self._availability.key_outage(job.gateway)
-            reason = (
-                f"{job.gateway} refuses the bot's key; the operator has to act. The bot waits up to a day."
-                if stopped is not None and self._probes.get(job.gateway) != job.job_id
-                else ""
-            )
+            is_stopped = self._availability.key_outage(job.gateway) is not None
+            reason = _STOPPED if is_stopped and self._probes.get(job.gateway) != job.job_id else ""
             if job.waiting_for != reason and job.job_id in self._waiting:
                 self._waiting[job.job_id] = dataclasses.replace(job, waiting_for=reason)
                 self._desk.show(await self._store.wait(job.job_id, reason))

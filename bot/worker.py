@@ -92,6 +92,7 @@ class JobWorker:
         self._sleep = sleep
         self._arrivals: asyncio.Queue[Job] = asyncio.Queue()
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._has_resumed = False
 
     # Life
 
@@ -113,6 +114,7 @@ class JobWorker:
                 self._slots(job).keep(job)
         for job in unfinished:
             self._start(job, attempt=2)
+        self._has_resumed = True
         while True:
             self._start(await self._arrivals.get(), attempt=1)
 
@@ -125,8 +127,8 @@ class JobWorker:
 
     @property
     def busy_jobs(self) -> int:
-        """How many jobs still have something to do."""
-        return len(self._tasks) + self._arrivals.qsize()
+        """How many jobs still have something to do; one at least, while nobody has looked yet."""
+        return len(self._tasks) + self._arrivals.qsize() + (not self._has_resumed)
 
     # The way of a job
 

@@ -1,5 +1,6 @@
 """An APIXO over real HTTP that answers as a test says; without a word it renders at once."""
 
+import asyncio
 import dataclasses
 import json
 from collections import deque
@@ -24,6 +25,20 @@ class Task:
     looks: int = 0
 
 
+class Held:
+    """An answer that waits, once its request arrived, until it is released."""
+
+    def __init__(self, then: Answer) -> None:
+        self.arrived = asyncio.Event()
+        self.release = asyncio.Event()
+        self._then = then
+
+    async def answer(self, request: web.Request) -> web.StreamResponse:
+        self.arrived.set()
+        await self.release.wait()
+        return await self._then(request)
+
+
 class FakeApixo:
     """`submits` and `looks` hold answers to give next, before the default ones."""
 
@@ -37,6 +52,7 @@ class FakeApixo:
         self.downloads: deque[Answer] = deque()
         self.balance: Answer = envelope(74.87)
         self.clip = CLIP
+        self.renders = True
         self._runner: web.AppRunner | None = None
 
     async def __aenter__(self) -> Self:
@@ -47,7 +63,8 @@ class FakeApixo:
         app.router.add_get("/files/{name}", self._file)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
         await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
+        self._site = web.TCPSite(self._runner, "127.0.0.1", 0)
+        await self._site.start()
         self.host = f"127.0.0.1:{self._runner.addresses[0][1]}"
         self.base_url = f"http://{self.host}/api/v1"
         return self
@@ -85,7 +102,41 @@ class FakeApixo:
             return await self.looks.popleft()(request)
         if task is None:
             return await envelope(None, code=404, status=404, message="task not found")(request)
-        return await self.success(task.task_id)(request)
+        answer = self.success(task.task_id) if self.renders else state("processing")
+        return await answer(request)
+
+    def hold_submit(self, then: Answer | None = None) -> "Held":
+        """Take the next order, and answer it, when told to, as usual or as given."""
+
+        async def accept(request: web.Request) -> web.StreamResponse:
+            task = self.accept(await request.json(), request.match_info["model"])
+            return await envelope({"taskId": task.task_id})(request)
+
+        held = Held(then or accept)
+        self.submits.append(held.answer)
+        return held
+
+    def asked(self, what: str) -> int:
+        """How many requests had this in their path."""
+        return sum(what in path for _, path, _ in self.requests)
+
+    async def stop_listening(self) -> None:
+        """Refuse every connection."""
+        await self._site.stop()
+
+    async def listen_again(self) -> None:
+        """Take connections, at the same address."""
+        assert self._runner is not None
+        self._site = web.TCPSite(self._runner, "127.0.0.1", int(self.host.rpartition(":")[2]))
+        await self._site.start()
+
+    def keep_rendering(self) -> None:
+        """Let no task end from now on."""
+        self.renders = False
+
+    def refuse_downloads(self, times: int) -> None:
+        """Fail so many downloads."""
+        self.downloads.extend(raw("later", status=503) for _ in range(times))
 
     def success(self, task_id: str, *urls: str) -> Answer:
         """Say that the clip is ready, as the pages show it."""

@@ -8,11 +8,12 @@ import asyncio
 import contextlib
 import datetime as dt
 import heapq
+import inspect
 import io
 import itertools
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import discord
 import simcord
@@ -28,7 +29,8 @@ from tests.fake_apixo import FakeApixo
 
 START = dt.datetime(2026, 11, 21, 12, 0, tzinfo=dt.UTC)
 MOST_STEPS = 20_000
-BREATH = 0.001  # real seconds in which sockets, threads and SQLite may answer before time moves on
+BREATH = 0.001  # real seconds
+BREATHS = 3  # in which sockets and threads may answer before time moves on
 
 
 class SteppedTime:
@@ -60,6 +62,14 @@ class SteppedTime:
             if not woken.done():
                 woken.set_result(None)
 
+    async def move_until(self, end: Coroutine[Any, Any, None]) -> None:
+        """Let time pass while something ends."""
+        ending = asyncio.create_task(end)
+        while not ending.done():
+            await asyncio.sleep(BREATH)
+            self.step()
+        await ending
+
     def jump(self, **delta: float) -> None:
         """Move by a stretch at once, as when the process slept."""
         self._now += dt.timedelta(**delta)
@@ -68,8 +78,11 @@ class SteppedTime:
 class World:
     """One server with a channel, three people and the bot."""
 
-    def __init__(self, app: App, env: simcord.Env, time: SteppedTime, gateway: FakeApixo) -> None:
+    def __init__(
+        self, app: App, env: simcord.Env, time: SteppedTime, gateway: FakeApixo, process: "Process"
+    ) -> None:
         self.app = app
+        self._process = process
         self.env = env
         self.time = time
         self.gateway = gateway
@@ -96,18 +109,27 @@ class World:
         assert result.ephemeral
         return result.response.content or "\n".join(_texts(result.response.components))
 
+    async def restart(self) -> None:
+        """End the bot as a signal does, and start it again on the same folder."""
+        await self.time.move_until(self._process.end())
+        self.app = await self._process.begin()
+        await self.env.restart_bot(self.app.bot)
+        self.app.start()
+
     # Waiting
 
     async def until(self, condition: Callable[[], Any]) -> None:
         """Let the bot work, moving time along, until the condition holds."""
         for _ in range(MOST_STEPS):
-            for _ in range(3):
+            breaths = 0
+            while breaths < BREATHS:
                 await asyncio.sleep(BREATH)
                 found = condition()
-                if found.__await__ if hasattr(found, "__await__") else None:
+                if inspect.isawaitable(found):
                     found = await found
                 if found:
                     return
+                breaths = 0 if _is_storing() else breaths + 1
             self.time.step()
         jobs = await self.jobs()
         raise AssertionError(f"it never came to that; jobs: {[(job.stage, job.failure) for job in jobs]}")
@@ -128,6 +150,11 @@ class World:
 
     # Looking
 
+    async def sums(self, *, of: Any = None) -> tuple[int, int]:
+        """Return what a person's jobs spent and what they hold, in micro-dollars."""
+        jobs = await self.jobs(of=of)
+        return sum(job.settled_micros for job in jobs), sum(job.held_micros for job in jobs)
+
     async def jobs(self, *, of: Any = None) -> list[Job]:
         """Return a person's jobs, newest first."""
         return await self.store.of_member(self.guild.id, (of or self.member).id)
@@ -139,7 +166,7 @@ class World:
     async def card(self, job: Job | None = None) -> str:
         """Return the texts of the job's card."""
         message = await self.card_message(job)
-        return "\n".join(_texts([part.to_dict() for part in message.components]))
+        return "\n".join(_texts([cast("dict[str, Any]", part.to_dict()) for part in message.components]))
 
     async def card_message(self, job: Job | None = None) -> discord.Message:
         """Return the message that is the card of a job, the newest by default."""
@@ -150,6 +177,15 @@ class World:
         """Return what everybody sees in the channel, oldest first."""
         return self.channel.history()
 
+    def posts_text(self) -> str:
+        """Return all that can be read in the channel, cards included."""
+        return "\n".join(
+            text
+            for message in self.posts()
+            for part in message.components
+            for text in _texts([cast("dict[str, Any]", part.to_dict())])
+        ) + "\n".join(message.content for message in self.posts())
+
     def answers(self) -> list[discord.Message]:
         """Return the bot's messages that are no cards."""
         return [message for message in self.posts() if message.author.bot and not message.components]
@@ -157,9 +193,17 @@ class World:
 
 @contextlib.asynccontextmanager
 async def open_world(
-    folder: Path, *, time: SteppedTime | None = None, gateway: FakeApixo | None = None, **settings: Any
+    folder: Path,
+    *,
+    time: SteppedTime | None = None,
+    gateway: FakeApixo | None = None,
+    started: bool = True,
+    **settings: Any,
 ) -> AsyncGenerator[World]:
-    """Start a bot with an APIXO key whose gateway is the fake one."""
+    """Start a bot with an APIXO key whose gateway is the fake one.
+
+    Without `started` it takes commands, but the worker has not begun: as after a crash.
+    """
     async with contextlib.AsyncExitStack() as stack:
         time = time or SteppedTime()
         gateway = gateway or await stack.enter_async_context(FakeApixo())
@@ -171,21 +215,38 @@ async def open_world(
             "default_user_monthly_limit": "100",
             **settings,
         }
-        app = await stack.enter_async_context(
-            open_app(Settings(**values), clock=time.now, sleep=time.sleep)
-        )
+        process = Process(Settings(**values), time)
+        stack.push_async_callback(process.end)
+        app = await process.begin()
         # Not simcord.run: it sets a context variable, and a fixture ends in another context.
         env = simcord.Env(app.bot)
         await env.start()
         stack.push_async_callback(env.shutdown)
-        world = World(app, env, time, gateway)
+        world = World(app, env, time, gateway, process)
         stack.push_async_callback(world.database.close)
-        app.start()
+        if started:
+            app.start()
         try:
             yield world
         finally:
-            await app.stop()
+            await time.move_until(world.app.stop())
         raise_unexpected(env)
+
+
+class Process:
+    """What a process of the bot is in these tests: everything that `open_app` opens."""
+
+    def __init__(self, settings: Settings, time: SteppedTime) -> None:
+        self._settings = settings
+        self._time = time
+        self._open = contextlib.AsyncExitStack()
+
+    async def begin(self) -> App:
+        opened = open_app(self._settings, clock=self._time.now, sleep=self._time.sleep)
+        return await self._open.enter_async_context(opened)
+
+    async def end(self) -> None:
+        await self._open.aclose()
 
 
 def raise_unexpected(env: simcord.Env) -> None:
@@ -201,6 +262,11 @@ def picture(width: int = 640, height: int = 360, form: str = "PNG", colour: str 
     with io.BytesIO() as file:
         Image.new("RGB", (width, height), colour).save(file, form)
         return file.getvalue()
+
+
+def _is_storing() -> bool:
+    """Whether a transaction is under way: the disk may take longer than a few breaths."""
+    return any(task.get_name().startswith("storage ") for task in asyncio.all_tasks())
 
 
 def _texts(components: list[dict[str, Any]]) -> list[str]:
