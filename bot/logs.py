@@ -15,7 +15,8 @@ class _Redacting(logging.Formatter):
 
     def __init__(self, secrets: Collection[str]) -> None:
         super().__init__("%(asctime)sZ %(levelname)-7s %(name)s: %(message)s", "%Y-%m-%dT%H:%M:%S")
-        self._secrets = sorted(secrets, key=len, reverse=True)  # one may be the beginning of another
+        forms = {form for secret in secrets for form in (secret, repr(secret)[1:-1])}
+        self._secrets = sorted(forms, key=len, reverse=True)  # one may be the beginning of another
 
     def format(self, record: logging.LogRecord) -> str:
         return self._redact(super().format(record))
