@@ -1,0 +1,245 @@
+"""The import rules: who may know of whom, and who alone may use a library. CONTRIBUTING restates them."""
+
+import ast
+import functools
+import graphlib
+import shutil
+from collections.abc import Iterator
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PACKAGES = ("bot", "cogs", "storage")
+
+# From the bottom up. A module may import what stands in lower lines, and its own line where that
+# makes no circle. The first pattern that fits a module gives its line.
+LAYERS = [
+    ["bot.models", "bot.money", "bot.text", "bot.acts"],
+    ["bot.errors", "bot.logs"],
+    ["bot.models_file", "bot.config", "bot.catalogue", "bot.quotas", "bot.pacing", "bot.media", "bot.shrink"],
+    ["bot.messages", "bot.web", "storage.migrations.*"],
+    ["storage.*"],
+    ["bot.turnstile", "bot.slots", "bot.lane", "bot.availability", "bot.gateways.*"],
+    ["bot.cards", "bot.delivery", "bot.card_desk", "bot.gate", "bot.submitter", "bot.watcher"],
+    ["bot.jobs", "bot.spending", "bot.worker"],
+    ["bot.client"],
+    ["cogs.*"],
+    ["bot.app"],
+    ["bot.sandbox.playground", "bot.sandbox.demo"],
+    ["bot.__main__"],
+    ["bot.sandbox.*"],
+]
+
+# The stand-ins of the gateways are a program of their own: they know little of the bot, and of them
+# only who starts them knows.
+STAND_INS_KNOW = ["bot.models", "bot.money", "bot.catalogue", "bot.media"]
+KNOW_STAND_INS = ["bot.app", "bot.sandbox.demo", "bot.sandbox.playground"]
+
+# Also what is beneath these names.
+ONLY_IN = {
+    "discord": [
+        "bot.client",
+        "bot.delivery",
+        "bot.cards",
+        "cogs.*",
+        "bot.sandbox.playground",
+        "bot.__main__",
+    ],
+    "simcord": ["bot.sandbox.playground"],
+    "sqlalchemy": ["storage.*"],
+    "aiosqlite": ["storage.*"],
+    "sqlite3": ["storage.*"],
+    "alembic": ["storage.*"],
+    "PIL": ["bot.media", "bot.sandbox.drawing", "bot.sandbox.pictures"],
+    "imageio_ffmpeg": ["bot.media"],
+    "pydantic": ["bot.config", "bot.catalogue", "bot.gateways.*", "bot.sandbox.*", "bot.__main__"],
+    "pydantic_settings": ["bot.config"],
+    "os.environ": ["bot.config"],
+    "os.getenv": ["bot.config"],
+    "relative imports": [],
+}
+
+# Aim at 150 lines, ask at 250: those that are longer say here why they are one module.
+LONG_MODULES = {
+    "bot.app": "the one place that wires everything",
+    "bot.catalogue": "what an entry is and the rules that hold within it",
+    "bot.delivery": "every way in which Discord refuses a post, and what then",
+    "bot.gateways.base": "the one request with all that can go wrong in it",
+    "bot.media": "the picture rules, which share one decoder",
+    "bot.messages": "every sentence a person reads",
+    "bot.sandbox.demo": "the scripted round",
+    "bot.sandbox.playground": "what a browser needs to show a channel",
+    "bot.worker": "the stages",
+    "storage.jobs": "one method for each step of a job's way",
+}
+MOST_LINES = 250
+
+
+def modules(root: Path) -> dict[str, Path]:
+    """The project's modules by name; packages without code are left out."""
+    files = [file for package in PACKAGES for file in sorted((root / package).rglob("*.py"))]
+    return {
+        ".".join(file.relative_to(root).with_suffix("").parts): file
+        for file in files
+        if file.name != "__init__.py"
+    }
+
+
+def uses(file: Path) -> Iterator[str]:
+    """Every dotted name a module imports or takes out of `os`, wherever in it."""
+    for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+        match node:
+            case ast.Import(names=names):
+                yield from (alias.name for alias in names)
+            case ast.ImportFrom(module=str(module), names=names, level=0):
+                yield from (f"{module}.{alias.name}" for alias in names)
+            case ast.ImportFrom():
+                yield "relative imports"
+            case ast.Attribute(value=ast.Name(id="os"), attr=attribute):
+                yield f"os.{attribute}"
+            case _:
+                pass
+
+
+def fits(name: str, patterns: list[str]) -> bool:
+    return any(fnmatchcase(name, pattern) for pattern in patterns)
+
+
+def layer(name: str) -> int | None:
+    return next((number for number, patterns in enumerate(LAYERS) if fits(name, patterns)), None)
+
+
+def is_stand_in(name: str) -> bool:
+    return layer(name) == LAYERS.index(["bot.sandbox.*"])
+
+
+def complaints(root: Path) -> set[str]:
+    """Return every breach of the rules, as one sentence each."""
+    known = modules(root)
+    used = {name: set(uses(file)) for name, file in known.items()}
+    imported = {
+        name: {part for one in names for part in (one, one.rpartition(".")[0]) if part in known} - {name}
+        for name, names in used.items()
+    }
+    found = {f"{name} stands in no line of the layers" for name in known if layer(name) is None}
+    found |= {
+        f"{name} imports {other}, {why}"
+        for name, others in imported.items()
+        for other in others
+        if (why := why_not(name, other))
+    }
+    found |= {
+        f"{name} uses {one}"
+        for name, names in used.items()
+        for one in names
+        for library, allowed in ONLY_IN.items()
+        if f"{one}.".startswith(f"{library}.") and not fits(name, allowed)
+    }
+    try:
+        graphlib.TopologicalSorter(imported).prepare()
+    except graphlib.CycleError as error:
+        found.add(f"circle: {' <- '.join(error.args[1])}")
+    return found
+
+
+def why_not(name: str, other: str) -> str | None:
+    """Say why a module may not import another, if so."""
+    if is_stand_in(name):
+        return (
+            None if is_stand_in(other) or fits(other, STAND_INS_KNOW) else "which the stand-ins may not know"
+        )
+    if is_stand_in(other):
+        return None if fits(name, KNOW_STAND_INS) else "a stand-in"
+    return "which stands above it" if (layer(other) or 0) > (layer(name) or 0) else None
+
+
+@functools.cache
+def complaints_now() -> set[str]:
+    return complaints(ROOT)
+
+
+@pytest.fixture(scope="module")
+def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The project's modules, to be broken."""
+    root = tmp_path_factory.mktemp("project")
+    for package in PACKAGES:
+        shutil.copytree(ROOT / package, root / package, ignore=shutil.ignore_patterns("__pycache__"))
+    return root
+
+
+def test_the_import_rules_hold() -> None:
+    assert complaints_now() == set()
+
+
+def test_every_line_of_the_layers_names_modules_that_exist() -> None:
+    for pattern in (pattern for patterns in LAYERS for pattern in patterns):
+        assert any(fnmatchcase(name, pattern) for name in modules(ROOT)), pattern
+
+
+def test_a_long_module_says_why_it_is_one() -> None:
+    long = {
+        name for name, file in modules(ROOT).items() if len(file.read_text("utf-8").splitlines()) > MOST_LINES
+    }
+
+    assert long <= LONG_MODULES.keys()
+
+
+@pytest.mark.parametrize(
+    ("module", "line", "complaint"),
+    [
+        ("bot/jobs.py", "import discord", "bot.jobs uses discord"),
+        ("bot/worker.py", "from discord.ext import commands", "bot.worker uses discord.ext.commands"),
+        ("cogs/quota.py", "import sqlalchemy as sa", "cogs.quota uses sqlalchemy"),
+        ("bot/jobs.py", "def f():\n    from sqlalchemy import select", "bot.jobs uses sqlalchemy"),
+        ("bot/app.py", "import alembic.command", "bot.app uses alembic"),
+        ("bot/web.py", "import os\nos.environ['A']", "bot.web uses os.environ"),
+        ("bot/web.py", "from os import getenv", "bot.web uses os.getenv"),
+        ("bot/cards.py", "from PIL import Image", "bot.cards uses PIL"),
+        ("bot/models.py", "from pydantic import BaseModel", "bot.models uses pydantic"),
+        (
+            "bot/models.py",
+            "from bot.errors import BotError",
+            "bot.models imports bot.errors, which stands above it",
+        ),
+        ("bot/text.py", "from bot import errors", "circle: bot."),
+        ("bot/text.py", "import bot.money\nfrom bot import errors", "bot.text imports bot.errors, which"),
+        ("storage/jobs.py", "from bot import jobs", "storage.jobs imports bot.jobs, which stands above it"),
+        (
+            "bot/worker.py",
+            "from bot.client import SoraBot",
+            "bot.worker imports bot.client, which stands above",
+        ),
+        (
+            "bot/client.py",
+            "from cogs.video import VideoCog",
+            "bot.client imports cogs.video, which stands above",
+        ),
+        ("bot/web.py", "from bot.app import open_app", "bot.web imports bot.app, which stands above it"),
+        (
+            "bot/worker.py",
+            "from bot.sandbox import sizes",
+            "bot.worker imports bot.sandbox.sizes, a stand-in",
+        ),
+        (
+            "bot/sandbox/studio.py",
+            "from bot import jobs",
+            "bot.sandbox.studio imports bot.jobs, which the stand-ins",
+        ),
+        ("bot/quotas.py", "from . import money", "bot.quotas uses relative imports"),
+        ("bot/stray.py", "", "bot.stray stands in no line of the layers"),
+    ],
+)
+def test_a_breach_of_the_rules_is_seen(copy: Path, module: str, line: str, complaint: str) -> None:
+    file = copy / module
+    before = file.read_bytes() if file.exists() else None
+    file.write_bytes((before or b"") + f"\n{line}\n".encode())
+
+    new = complaints(copy) - complaints_now()
+
+    assert any(found.startswith(complaint) for found in new), new
+    if before is None:
+        file.unlink()
+    else:
+        file.write_bytes(before)
