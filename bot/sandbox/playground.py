@@ -20,7 +20,6 @@ from simcord.backend.cdn import CDN_BASE
 from simcord.backend.errors import BackendError, SetupError
 from simcord.preview import Preview
 from simcord.preview._media import MediaInfo, MediaWorker
-from simcord.preview._pages import _Page
 
 from bot import media
 from bot.app import App
@@ -33,9 +32,10 @@ FIRST_PORT = 8700
 PORTS_TRIED = 50
 LOOK_SECONDS = 0.25
 TROUBLE_SECONDS = 5.0
+FOLLOW_SECONDS = 60.0
 BOT_NAME = "Video bot"
 
-_SAID = {"run_command", "modal_submit", "send_message"}  # acts after which Discord shows the newest message
+_SAID = {"run_command", "modal_submit", "send_message"}  # acts that are answered in the channel
 _FRAME_SECONDS = 20.0
 _HOST = "127.0.0.1"
 _UNITS = {"days": 86_400, "hours": 3_600, "minutes": 60, "seconds": 1}
@@ -170,6 +170,7 @@ class _Window(Preview):
         self._playground = playground
         # SimCord refuses an act that meets another, or a refresh, and the page then gives up.
         self._turn = asyncio.Lock()
+        self._said_at: dict[str, float] = {}
         self._media_worker = _Projector()
 
     async def __aenter__(self) -> Preview:
@@ -191,8 +192,7 @@ class _Window(Preview):
                 continue
             try:
                 async with self._turn:
-                    if self._python is not None:
-                        self._go_to_newest(self._python)  # where a page that is opened now begins
+                    self._follow()
                     await self.refresh()
             except (SetupError, BackendError, TimeoutError) as error:
                 log.debug("the page is refreshed a little later: %s", error)
@@ -211,13 +211,20 @@ class _Window(Preview):
             act = {**cast("dict[str, Any]", body), "published_revision": page.revision}
             result = await super()._action(context_id, act)
             if act.get("kind") in _SAID and page.id in self._pages:
-                self._go_to_newest(page)
+                self._said_at[page.id] = asyncio.get_running_loop().time()
+                self._follow()
                 self._publish(page)
             return result
 
-    def _go_to_newest(self, page: _Page) -> None:
-        page.target_id = self._initial_target(page.viewer, page.channel_id)
-        page.window_end_id = None
+    def _follow(self) -> None:
+        """Scroll to the newest message, as Discord does, where the person waits for an answer, and let
+        pages that are opened now begin there.
+        """
+        followed = asyncio.get_running_loop().time() - FOLLOW_SECONDS
+        for page in self._pages.values():
+            if page is self._python or self._said_at.get(page.id, followed) > followed:
+                page.target_id = self._initial_target(page.viewer, page.channel_id)
+                page.window_end_id = None
 
 
 class _Projector(MediaWorker):
