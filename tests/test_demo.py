@@ -80,7 +80,7 @@ def read_until(process: subprocess.Popen[str], text: str) -> str:
         read += line
         if text in line:
             return read
-    raise AssertionError(f"it ended without printing {text!r}: {read}")
+    raise AssertionError(f"it ended without printing {text!r}: {read}{process.communicate()[1]}")
 
 
 def press_ctrl_c(process: subprocess.Popen[str]) -> tuple[str, str, float]:

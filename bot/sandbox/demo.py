@@ -7,7 +7,7 @@ import logging
 import os
 import shutil
 import signal
-from collections.abc import Generator, Sequence
+from collections.abc import AsyncGenerator, Generator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -72,15 +72,12 @@ async def play(
         StartupError: with one line that says why, and its exit code.
     """
     origins: dict[str, str] = {}
-    folder = _fresh_folder(settings.data_dir / "demo")
     with _quiet(settings), _stop_on_signals() as stop:
         # Importing SimCord already makes discord.py warn.
         from bot.sandbox.playground import open_playground  # noqa: PLC0415
 
         async with (
-            open_app(
-                _demo_settings(settings, folder), picture_origins=origins, render_seconds=render_seconds
-            ) as app,
+            _open_demo_app(settings, origins, render_seconds) as app,
             open_playground(app, origins, clock=utc_now) as playground,
         ):
             scene = _Scene(app, playground, scripted_round() if acts is None else acts)
@@ -195,21 +192,37 @@ def _demo_settings(settings: Settings, folder: Path) -> Settings:
     )
 
 
-def _fresh_folder(path: Path) -> Path:
-    """Return an empty folder; one that another demo is using is stepped over."""
-    for number in range(1, MOST_DEMOS + 1):
-        folder = path if number == 1 else path.with_name(f"{path.name}-{number}")
-        try:
-            with DataFolder(folder):
-                for entry in folder.iterdir():
-                    if entry.is_dir():
-                        shutil.rmtree(entry)
-                    elif entry.name != "lock":
-                        entry.unlink()
-        except FolderInUse:
-            continue
-        return folder
+@contextlib.asynccontextmanager
+async def _open_demo_app(
+    settings: Settings, picture_origins: dict[str, str], render_seconds: float
+) -> AsyncGenerator[App]:
+    """Open the bot in an empty folder; one that another demo is using, or is just taking, is stepped over."""
+    path = settings.data_dir / "demo"
+    async with contextlib.AsyncExitStack() as stack:
+        for number in range(1, MOST_DEMOS + 1):
+            folder = path if number == 1 else path.with_name(f"{path.name}-{number}")
+            app = open_app(
+                _demo_settings(settings, folder),
+                picture_origins=picture_origins,
+                render_seconds=render_seconds,
+            )
+            try:
+                _clear(folder)
+                opened = await stack.enter_async_context(app)
+            except FolderInUse:
+                continue
+            yield opened
+            return
     raise FolderInUse(f"{path} and the {MOST_DEMOS - 1} folders beside it are in use by other demos.")
+
+
+def _clear(path: Path) -> None:
+    with DataFolder(path):
+        for entry in path.iterdir():
+            if entry.is_dir():
+                shutil.rmtree(entry)
+            elif entry.name != "lock":
+                entry.unlink()
 
 
 @contextlib.contextmanager
