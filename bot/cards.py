@@ -4,7 +4,6 @@ import datetime as dt
 from collections.abc import Sequence
 from typing import Any
 
-import discord
 from discord import ui
 
 from bot import messages, text
@@ -13,6 +12,7 @@ from bot.models import Job, Stage
 
 PICTURE_NAME = "picture"
 MOST_PROMPT = 700
+MOST_TITLE = 60
 MOST_PAGE = 3800  # of the 4,000 characters that all texts of a message may have
 
 _COLOURS = {
@@ -43,10 +43,16 @@ def picture_name(job: Job) -> str:
 def card(job: Job, model: Model, now: dt.datetime) -> ui.LayoutView:
     """Build the job's card as it should look now; a new view for every edit."""
     container: ui.Container[ui.LayoutView] = ui.Container(accent_colour=_COLOURS[job.stage])
-    container.add_item(ui.TextDisplay(f"### {messages.STAGE_TITLES[job.stage]} · {model.title}"))
-    container.add_item(ui.TextDisplay(text.code_block(job.request.prompt, MOST_PROMPT)))
-    if job.picture is not None:
-        container.add_item(ui.MediaGallery(discord.MediaGalleryItem(f"attachment://{picture_name(job)}")))
+    head = [
+        f"### {messages.STAGE_TITLES[job.stage]} · {text.one_line(model.title, MOST_TITLE)}",
+        text.code_block(job.request.prompt, MOST_PROMPT),
+    ]
+    if job.picture is None:
+        for words in head:
+            container.add_item(ui.TextDisplay(words))
+    else:
+        beside: ui.Thumbnail[ui.LayoutView] = ui.Thumbnail(f"attachment://{picture_name(job)}")
+        container.add_item(ui.Section(*head, accessory=beside))
     progress = messages.progress(job, model, now)
     if progress:
         container.add_item(ui.TextDisplay(progress))
@@ -58,14 +64,21 @@ def card(job: Job, model: Model, now: dt.datetime) -> ui.LayoutView:
         f"Job `{job.job_id}`",
     ]
     container.add_item(ui.TextDisplay("\n".join(f"-# {line}" for line in lines)))
-    if job.stage is Stage.QUEUED:
-        button: ui.Button[ui.LayoutView] = ui.Button(
-            label="Cancel", style=discord.ButtonStyle.secondary, custom_id=cancel_id(job.job_id)
-        )
+    button = _button(job)
+    if button is not None:
         container.add_item(ui.ActionRow(button))
     view = ui.LayoutView(timeout=None)
     view.add_item(container)
     return view
+
+
+def _button(job: Job) -> ui.Button[ui.LayoutView] | None:
+    """Build the one thing to press: what still helps."""
+    if job.stage is Stage.QUEUED:
+        return ui.Button(label="Cancel", custom_id=cancel_id(job.job_id))
+    if job.stage is Stage.DONE and job.video_message_id is not None:
+        return ui.Button(label="Go to the clip", url=messages.message_link(job, job.video_message_id))
+    return None
 
 
 def paged(parts: Sequence[str]) -> list[str]:

@@ -257,15 +257,14 @@ def _has_button(message: discord.Message, job: Job) -> bool:
 def _picture_links(message: discord.Message) -> Iterator[str]:
     """Find the card's picture.
 
-    Files shown by components are listed in the gallery, not always as attachments:
+    Files shown by components are named there, not always listed as attachments:
     https://discord.com/developers/docs/components/reference#unfurled-media-item
     """
     for attachment in message.attachments:
         yield attachment.url
     for component in discord.ui.LayoutView.from_message(message).walk_children():
-        if isinstance(component, discord.ui.MediaGallery):
-            for item in component.items:
-                yield item.media.url
+        if isinstance(component, discord.ui.Thumbnail):
+            yield component.media.url
 
 
 @contextlib.contextmanager

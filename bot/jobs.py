@@ -183,8 +183,9 @@ class JobService:
         return self._availability.orderable()
 
     def listed(self) -> list[tuple[Model, str | None]]:
-        """Return every model worth knowing of, and why it takes no orders if it takes none."""
-        return [(model, self._availability.why_not(model)) for model in self._availability.listed()]
+        """Return every model worth knowing of, and why it takes no orders if it does not; those last."""
+        listed = [(model, self._availability.why_not(model)) for model in self._availability.listed()]
+        return sorted(listed, key=lambda one: one[1] is not None)
 
     def lengths(self, model_id: str | None) -> tuple[int, ...]:
         """Return the seconds that a model makes, or the default one; none where it cannot be ordered."""

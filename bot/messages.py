@@ -97,9 +97,7 @@ def progress(job: Job, model: Model, now: dt.datetime) -> str:
             return failure_lines(job, job.failure)
         case Stage.CANCELLED:
             return "Stopped before it was submitted; it cost nothing."
-        case Stage.DONE if job.video_message_id is not None:
-            return f"The clip: {_message_link(job, job.video_message_id)}"
-        case Stage.DONE:
+        case Stage.DONE if job.video_message_id is None:
             return f"The clip could not be posted here. `/video show job:{job.job_id}` gives it to you."
         case _:
             return ""
@@ -131,7 +129,8 @@ def notes(job: Job) -> list[str]:
 def delivered(job: Job) -> str:
     """Head the message with the clip."""
     return (
-        f"{_for(job)}your clip is ready: {settings_line(job.request)}, {money_line(job)}. Job `{job.job_id}`."
+        f"{_for(job)}your clip is ready: {settings_line(job.request)}\n"
+        f"-# {money_line(job)} · Job `{job.job_id}`"
     )
 
 
@@ -170,9 +169,14 @@ def megabytes(size: int) -> str:
     return f"{size / (1024 * 1024):.1f} MB"
 
 
+def message_link(job: Job, message_id: int) -> str:
+    """Lead to a message in the channel of the job."""
+    return f"https://discord.com/channels/{job.server_id}/{job.channel_id}/{message_id}"
+
+
 def job_line(job: Job) -> str:
     """Write two lines of a list of jobs."""
-    card = f" · {_message_link(job, job.card_message_id)}" if job.card_message_id else ""
+    card = f" · {message_link(job, job.card_message_id)}" if job.card_message_id else ""
     return (
         f"`{job.job_id}` **{STAGE_TITLES[job.stage]}** · {_ago(job.created_at)} · "
         f"{settings_line(job.request)} · {money_line(job)}{card}\n-# {text.code(job.request.prompt, 80)}"
@@ -328,10 +332,6 @@ def _at(moment: dt.datetime) -> str:
 
 def _kind(outage: Outage) -> str:
     return outage.failure.replace("_", " ")
-
-
-def _message_link(job: Job, message_id: int) -> str:
-    return f"https://discord.com/channels/{job.server_id}/{job.channel_id}/{message_id}"
 
 
 def _address(link: str) -> str:

@@ -160,7 +160,7 @@ def test_each_stage_says_what_it_is_and_what_it_costs(stage: Stage) -> None:
     assert money.get(stage, "≈$5.40 held") in text
     view = cards.card(job, MODELS[job.request.model], START)
     labels = [item.label for item in view.walk_children() if isinstance(item, discord.ui.Button)]
-    assert labels == (["Cancel"] if stage is Stage.QUEUED else [])
+    assert labels == {Stage.QUEUED: ["Cancel"], Stage.DONE: ["Go to the clip"]}.get(stage, [])
 
 
 def an_example(stage: Stage) -> Job:
@@ -220,8 +220,9 @@ def test_a_card_of_a_slow_job_says_that_it_is_slow() -> None:
 
 
 def test_a_done_card_leads_to_the_clip() -> None:
-    text, _ = shown(an_example(Stage.DONE))
-    assert "The clip: https://discord.com/channels/1/2/5" in text
+    view = cards.card(an_example(Stage.DONE), MODELS["apixo/sora-2-pro"], START)
+    links = [item.url for item in view.walk_children() if isinstance(item, discord.ui.Button)]
+    assert links == ["https://discord.com/channels/1/2/5"]
     text, _ = shown(dataclasses.replace(an_example(Stage.DONE), video_message_id=None))
     assert "`/video show job:abcdefgh23` gives it to you." in text
 
