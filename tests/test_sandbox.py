@@ -82,10 +82,12 @@ class Client:
         return answer
 
     async def ended(self, told: Callable[[], Awaitable[dict[str, Any]]]) -> dict[str, Any]:
-        """Ask until the task is over."""
-        async with asyncio.timeout(20):
-            while (task := await told()).get("state", task.get("status")) in OPEN_STATES:  # noqa: ASYNC110 - over HTTP one can only ask
-                await asyncio.sleep(0.02)
+        """Ask until the task is over, ever more rarely: sora-2-pro allows 60 requests a minute."""
+        pause = 0.02
+        async with asyncio.timeout(30):
+            while (task := await told()).get("state", task.get("status")) in OPEN_STATES:
+                await asyncio.sleep(pause)
+                pause = min(pause * 1.5, 1.0)
         return task
 
     async def apixo_ended(self, model: str, body: object) -> dict[str, Any]:

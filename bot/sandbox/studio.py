@@ -155,10 +155,11 @@ class Studio:
             facts = await asyncio.to_thread(examine, picture)
             shape = Shape.LANDSCAPE if facts.width >= facts.height else Shape.PORTRAIT
         width, height = pixels(shape, request.quality)
+        name = request.model.partition("/")[2]  # a clip from here must not bear a gateway's name
         kept = ", watermark kept" if request.keep_watermark else ""
         clip = Clip(
             prompt=request.prompt,
-            detail=f"{request.model}, {request.seconds} s, {width} x {height}{kept}",
+            detail=f"{name}, {request.seconds} s, {width} x {height}{kept}",
             seconds=request.seconds,
             width=width,
             height=height,
