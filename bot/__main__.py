@@ -49,6 +49,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # Whoever read our output has enough of it; the interpreter must not flush it again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except Exception:
+        log.critical("ended unexpectedly", exc_info=True)  # the log knows what must not be shown
+        return 1
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -115,6 +118,11 @@ async def _online(app: App, token: SecretStr) -> None:
         raise StartupError(f"Discord closed the connection for good: {error}") from error
     except (discord.HTTPException, discord.GatewayNotFound, aiohttp.ClientError, OSError) as error:
         raise StartupError(f"Discord cannot be reached: {error}. Try again later.") from error
+    except AttributeError as error:
+        # discord.py 2.7.1 resumes a connection it never had where its very first one fails.
+        if app.bot.is_ready():
+            raise
+        raise StartupError("Discord cannot be reached: it took no connection. Try again later.") from error
 
 
 def _stop_on_signals() -> asyncio.Event:
