@@ -141,6 +141,17 @@ async def test_a_model_that_goes_out_while_the_form_is_open_is_refused(world: Wo
     assert await world.jobs() == []
 
 
+async def test_a_form_can_be_sent_for_15_minutes(world: World) -> None:
+    in_time, late = await opened(world, picture()), await opened(world, picture())
+    await world.env.advance_time(14 * 60)
+    assert "is ordered" in await submitted(world, in_time)
+    await world.env.advance_time(61)
+    values = {"prompt": "It moves", "offer": [OFFER]}
+    assert not (await world.member.submit_modal(late, values)).acknowledged
+    assert len(await world.jobs()) == 1
+    await world.settled()
+
+
 async def test_a_blank_prompt_in_the_form_is_refused(world: World) -> None:
     assert "The prompt is empty." in await submitted(world, await opened(world, picture()), prompt="\u200b ")
     assert await world.jobs() == []

@@ -1,5 +1,8 @@
 """Every command as a member and as staff use it: what they read, what happens, what it costs."""
 
+import contextlib
+import re
+import sqlite3
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -23,6 +26,7 @@ from tests.fake_apixo import envelope, state
 from tests.world import World, open_world, picture
 
 PRO = "apixo/sora-2-pro"
+DEFERRED_MESSAGE, EPHEMERAL = 5, 1 << 6
 
 
 async def choices(world: World, command: str, option: str, typed: str = "", **filled: Any) -> list[Any]:
@@ -391,3 +395,71 @@ async def test_the_sandboxs_money_is_an_account_of_its_own(tmp_path: Path) -> No
         told = await world.ask("quota show")
         assert "$100.00 left" in told
         assert "sandbox" not in told
+
+
+# What every command does
+
+
+@pytest.mark.parametrize(
+    ("command", "options"),
+    [
+        ("video create", {"prompt": "A fox"}),
+        ("video list", {}),
+        ("video show", {"job": "nobody"}),
+        ("video cancel", {"job": "nobody"}),
+        ("video models", {}),
+        ("quota show", {}),
+        ("video-admin quota set", {"amount": "1"}),
+        ("video-admin quota clear", {}),
+        ("video-admin reopen", {"what": "nothing"}),
+    ],
+)
+async def test_every_command_is_acknowledged_in_private_before_anything_else(
+    world: World, command: str, options: dict[str, Any]
+) -> None:
+    member = {"member": world.other} if " quota " in command else {}
+    before = len(world.env.http_requests)
+    result = await world.staff.slash(world.channel, command, **options, **member)
+    first = world.env.http_requests[before]
+    assert first.path.endswith("/callback")
+    assert first.json == {"type": DEFERRED_MESSAGE, "data": {"flags": EPHEMERAL}}
+    assert result.response is not None
+    assert not result.followups
+    await world.settled()
+
+
+def break_table(world: World, name: str) -> None:
+    with contextlib.closing(sqlite3.connect(world.app.folder.database)) as database:
+        database.execute(f"ALTER TABLE {name} RENAME TO somewhere_else")
+
+
+async def test_an_unexpected_error_gives_a_reference_and_is_logged_whole(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    told = ""
+    with pytest.raises(BaseExceptionGroup, match="the bot raised"):  # noqa: PT012 - raised as it closes
+        async with open_world(tmp_path / "data") as world:
+            break_table(world, "limits")
+            told = await world.create(prompt="a secret plan")
+    reference = re.fullmatch(
+        r"Something went wrong in the bot; nothing more was done. Tell its operator this reference: `(\w+)`.",
+        told,
+    )
+    assert reference is not None
+    (record,) = [record for record in caplog.records if reference[1] in record.getMessage()]
+    assert record.exc_info is not None
+    assert "(video create) failed" in record.getMessage()
+    assert "secret plan" not in record.getMessage()
+
+
+async def test_an_unexpected_error_of_a_button_is_answered_too(tmp_path: Path) -> None:
+    async with open_world(tmp_path / "data") as world:
+        for number in range(6):
+            await world.create(prompt=f"Fox {number}")
+        result = await world.member.slash(world.channel, "video list")
+        await world.settled()
+        break_table(world, "members")
+        pressed = await click(world.member, result, "Older")
+        assert [message.ephemeral for message in pressed.followups] == [True]
+        assert pressed.followups[0].content.startswith("Something went wrong in the bot")
+        assert "Fox 5" in str(result.response.components)

@@ -159,6 +159,16 @@ async def test_where_the_bot_may_not_reply_the_refusal_is_a_post_of_its_own(worl
     assert refusal.content.startswith(f"<@{world.member.id}> The prompt is empty.")
 
 
+async def test_a_mention_in_a_thread_is_an_order_there(world: World) -> None:
+    world.env.backend.create_thread(world.channel.id, "a thread", world.member.id)
+    await world.env.settle()
+    (thread,) = world.channel.threads
+    await say(world, f"{mention(world)} {FOX}", channel=thread)
+    await world.settled()
+    assert (await world.job()).channel_id == thread.id
+    assert "your clip is ready" in thread.history()[-1].content
+
+
 async def test_where_the_bot_may_not_write_it_is_silent(world: World) -> None:
     channel = channel_without(world, "send_messages")
     await say(world, f"{mention(world)} {FOX}", channel=channel)
