@@ -106,29 +106,38 @@ class CardDesk:
         return not self._is_behind() and not any(card.is_at_work for card in self._cards.values())
 
     async def _rest(self) -> None:
-        """Wait for news, for a bar to grow, or for the next turn of a card that had to wait."""
+        """Wait for news, for a bar to grow, or for the turn of a card that has to wait."""
         self._news.clear()
         waits: list[asyncio.Future[Any]] = [asyncio.ensure_future(self._news.wait())]
-        if self._is_behind():
-            waits.append(asyncio.ensure_future(self._sleep(_TICK_SECONDS)))
-        elif any(card.job.stage is Stage.RENDERING for card in self._cards.values()):
-            waits.append(asyncio.ensure_future(self._sleep(_LOOK_SECONDS)))
+        moments = [self._turn_of(card) for card in self._idle_cards()]
+        if any(card.job.stage is Stage.RENDERING for card in self._cards.values()):
+            moments.append(self._now() + _LOOK_SECONDS)
+        if moments:
+            waits.append(asyncio.ensure_future(self._sleep(max(min(moments) - self._now(), _TICK_SECONDS))))
         try:
             await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         finally:
             for wait in waits:
                 wait.cancel()
 
+    def _idle_cards(self) -> list[_Card]:
+        """Return the cards that need an edit and have none under way."""
+        return [card for card in self._cards.values() if not card.is_at_work and self._needs_edit(card)]
+
+    def _turn_of(self, card: _Card) -> float:
+        channel_edited = self._channel_edited.get(card.job.channel_id, float("-inf"))
+        own_turn = float("-inf") if self._is_urgent(card) else card.edited_at + pacing.CARD_EDIT_SECONDS
+        return max(channel_edited + pacing.CHANNEL_EDIT_SECONDS, own_turn)
+
     def _next(self) -> pacing.CardWish | None:
         wishes = [
             pacing.CardWish(
-                job_id=job_id,
+                job_id=card.job.job_id,
                 channel_id=card.job.channel_id,
-                stage_changed=self._differs(card) and not card.is_troubled,
+                stage_changed=self._is_urgent(card),
                 since=card.since,
             )
-            for job_id, card in self._cards.items()
-            if not card.is_at_work and self._needs_edit(card)
+            for card in self._idle_cards()
         ]
         return pacing.next_card(
             wishes,
@@ -181,6 +190,9 @@ class CardDesk:
         """Whether the card is wrong, not merely behind with its bar."""
         shown, job = card.shown, card.job
         return shown is None or (shown.stage, shown.waiting_for) != (job.stage, job.waiting_for)
+
+    def _is_urgent(self, card: _Card) -> bool:
+        return self._differs(card) and not card.is_troubled
 
     def _is_behind(self) -> bool:
         return any(self._differs(card) for card in self._cards.values())

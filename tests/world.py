@@ -138,6 +138,10 @@ class World:
         """Wait until no job has anything left to do and every card is true."""
         await self.until(lambda: not self.app.worker.busy_jobs and self.app.desk.is_quiet)
 
+    async def until_idle(self) -> None:
+        """Wait until no job has anything left to do, though a card may stay as it is."""
+        await self.until(lambda: not self.app.worker.busy_jobs)
+
     async def reached(self, stage: Stage) -> Job:
         """Wait until the newest job is in a stage; return it."""
 

@@ -1,0 +1,262 @@
+"""The clip and the failure in the channel: as large as Discord takes, however Discord behaves."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+from simcord.builders import UserHandle
+
+from bot import media
+from bot.models import FailureKind, Job, Stage
+from tests.fake_apixo import state
+from tests.world import World, picture
+
+LIMIT = 10 * 1024 * 1024
+POSTS = "/channels/*/messages"
+
+
+def noise(folder: Path, megabits_per_second: int) -> Path:
+    """Make a clip of noise, which compresses badly."""
+    path = folder / f"noise{megabits_per_second}.mp4"
+    source = "nullsrc=size=640x360:rate=25:duration=4,geq=random(1)*255:128:128"
+    rate = f"{megabits_per_second}M"
+    args = ("-f", "lavfi", "-i", source, "-c:v", "libx264", "-preset", "ultrafast", "-b:v", rate)
+    asyncio.run(media.run_ffmpeg((*args, "-y", str(path)), timeout_seconds=60))
+    return path
+
+
+@pytest.fixture(scope="module")
+def large_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A clip a little larger than a server without boosts takes."""
+    path = noise(tmp_path_factory.mktemp("clips"), 24)
+    assert LIMIT < path.stat().st_size < 2 * LIMIT
+    return path
+
+
+@pytest.fixture(scope="module")
+def medium_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A clip that such a server takes, and that could be smaller."""
+    return noise(tmp_path_factory.mktemp("clips"), 3)
+
+
+async def delivered(world: World) -> Job:
+    await world.create(prompt="A fox runs")
+    await world.settled()
+    job = await world.job()
+    assert job.stage is Stage.DONE
+    assert await world.sums() == (500_000, 0)
+    return job
+
+
+def direct_messages(world: World) -> list[str]:
+    person = UserHandle(world.env, world.env.backend.get_user(world.member.id))
+    return [message.content for message in person.dm_channel.history()]
+
+
+async def test_the_clip_answers_its_card_and_mentions_only_who_ordered_it(world: World) -> None:
+    prompt = f"@everyone <@{world.other.id}> " + "a fox " * 300
+    await world.create(prompt=prompt)
+    await world.settled()
+    job = await world.job()
+    (message,) = world.answers()
+    assert message.id == job.video_message_id
+    assert message.reference.message_id == job.card_message_id
+    assert message.content.startswith(f"<@{world.member.id}>, your clip is ready")
+    assert [user.id for user in message.mentions] == [world.member.id]
+    assert not message.mention_everyone
+    (file,) = message.attachments
+    assert file.content_type == "video/mp4"
+    assert len(file.description or "") <= 1024
+    assert (file.description or "").startswith("@everyone")
+
+
+async def test_a_clip_over_the_limit_is_made_smaller_and_the_message_says_so(
+    large_clip: Path, world: World
+) -> None:
+    world.gateway.clip = large_clip
+    await delivered(world)
+    (message,) = world.answers()
+    (file,) = message.attachments
+    assert 0.5 * LIMIT < file.size <= LIMIT
+    size = f"{large_clip.stat().st_size / 1024 / 1024:.1f} MB"
+    assert f"Re-encoded to fit this server's limit; the original has {size}." in message.content
+
+
+@pytest.mark.parametrize(("status", "code"), [(413, 0), (400, 40005)])
+async def test_a_clip_that_discord_finds_too_large_all_the_same_is_made_smaller(
+    status: int, code: int, medium_clip: Path, world: World
+) -> None:
+    world.gateway.clip = medium_clip
+    await world.create(prompt="A fox runs")
+    await world.reached(Stage.RENDERING)
+    world.env.inject_error("POST", POSTS, status=status, code=code)
+    await world.settled()
+    (message,) = world.answers()
+    assert "Re-encoded" in message.content
+    assert message.attachments[0].size < world.gateway.clip.stat().st_size
+
+
+async def assert_linked(world: World) -> None:
+    (message,) = world.answers()
+    assert message.attachments == []
+    (link,) = (await world.job()).result_urls
+    assert f"<{link}>" in message.content
+    assert "The gateway promises it until <t:" in message.content
+    assert "it may end sooner" in message.content
+
+
+async def test_a_clip_that_cannot_be_made_smaller_is_linked(world: World, tmp_path: Path) -> None:
+    broken = tmp_path / "broken.mp4"
+    broken.write_bytes(world.gateway.clip.read_bytes()[:40] + bytes(LIMIT))
+    world.gateway.clip = broken
+    await delivered(world)
+    await assert_linked(world)
+
+
+async def test_a_clip_that_discord_never_takes_is_linked(medium_clip: Path, world: World) -> None:
+    world.gateway.clip = medium_clip
+    await world.create(prompt="A fox runs")
+    await world.reached(Stage.RENDERING)
+    world.env.inject_error("POST", POSTS, status=413, times=2)
+    await world.settled()
+    await assert_linked(world)
+
+
+async def test_a_clip_whose_file_was_lost_is_linked(world: World) -> None:
+    await world.create(prompt="A fox runs")
+    await world.reached(Stage.RENDERING)
+    world.env.inject_error("POST", POSTS, status=503)
+    job = await world.reached(Stage.DELIVERING)
+    job.clip.unlink()
+    await world.settled()
+    await assert_linked(world)
+
+
+@pytest.mark.parametrize("status", [500, 503, 429])
+async def test_a_discord_in_trouble_is_tried_until_it_takes_the_clip(status: int, world: World) -> None:
+    await world.create(prompt="A fox runs")
+    await world.reached(Stage.RENDERING)
+    world.env.inject_error("POST", POSTS, status=status, times=5)
+    await world.settled()
+    (message,) = world.answers()
+    assert len(message.attachments) == 1
+    assert direct_messages(world) == []
+
+
+async def test_a_permission_that_comes_back_in_time_lets_the_clip_through(world: World) -> None:
+    await world.create(prompt="A fox runs")
+    await world.reached(Stage.RENDERING)
+    world.env.inject_error("POST", POSTS, status=403, code=50013, times=3)
+    await world.settled()
+    assert len(world.answers()) == 1
+    assert direct_messages(world) == []
+
+
+def close_channel(world: World, way: str) -> None:
+    path = f"/channels/{world.channel.id}/*"
+    if way == "deleted":
+        world.env.backend.delete_channel(world.channel.id)
+    elif way == "forbidden":
+        world.env.inject_error("*", path, status=403, code=50013, times=None)
+    else:
+        world.env.inject_error("*", path, status=500, times=None)
+
+
+@pytest.mark.parametrize("way", ["deleted", "forbidden", "always in trouble"])
+async def test_a_clip_whose_channel_stays_closed_is_told_directly_and_kept(way: str, world: World) -> None:
+    await world.create(prompt="A fox runs")
+    await world.reached(Stage.RENDERING)
+    close_channel(world, way)
+    await world.until_idle()
+    job = await world.job()
+    assert (job.stage, job.video_message_id) == (Stage.DONE, None)
+    (told,) = direct_messages(world)
+    assert f"`/video show job:{job.job_id}` gives you the clip" in told
+    assert job.clip.exists()
+    world.env.backend.faults.clear()
+    if way != "deleted":
+        shown = await world.member.slash(world.channel, "video show", job=job.job_id)
+        assert [file.filename for file in shown.response.attachments] == [f"{job.job_id}.mp4"]
+
+
+async def test_closed_direct_messages_end_the_way_and_the_clip_is_kept(world: World) -> None:
+    await world.create(prompt="A fox runs")
+    await world.reached(Stage.RENDERING)
+    close_channel(world, "forbidden")
+    world.env.inject_error("POST", "/users/@me/channels", status=403, code=50007, times=None)
+    await world.until_idle()
+    job = await world.job()
+    assert job.stage is Stage.DONE
+    assert job.clip.exists()
+    assert direct_messages(world) == []
+
+
+async def test_a_failure_whose_channel_is_closed_is_told_directly_with_its_cost(world: World) -> None:
+    world.gateway.looks.append(state("failed", failCode="CONTENT_VIOLATION"))
+    await world.create(prompt="A fox runs")
+    await world.reached(Stage.RENDERING)
+    close_channel(world, "deleted")
+    await world.until_idle()
+    job = await world.job()
+    assert (job.stage, job.told_stage) == (Stage.FAILED, Stage.FAILED)
+    (told,) = direct_messages(world)
+    assert "The gateway refused the prompt" in told
+    assert "$0.50 returned to your quota" in told
+
+
+async def test_a_card_that_is_gone_does_not_keep_its_clip_back(world: World) -> None:
+    await world.create(prompt="A fox runs")
+    job = await world.reached(Stage.RENDERING)
+    world.env.backend.delete_message(world.channel.id, job.card_message_id)
+    await world.settled()
+    (message,) = world.answers()
+    assert len(message.attachments) == 1
+
+
+# The card
+
+
+async def test_a_card_that_cannot_be_posted_ends_the_job_for_nothing(world: World) -> None:
+    world.env.inject_error("POST", POSTS, status=403, code=50013, times=None)
+    await world.create(prompt="A fox runs")
+    await world.until_idle()
+    job = await world.job()
+    assert (job.stage, job.failure.kind) == (Stage.FAILED, FailureKind.NO_CARD)
+    assert world.gateway.submitted == []
+    assert await world.sums() == (0, 0)
+
+
+async def test_a_card_waits_for_a_discord_in_trouble_but_not_for_ever(world: World) -> None:
+    world.env.inject_error("POST", POSTS, status=500, times=3)
+    await delivered(world)
+    world.env.inject_error("POST", POSTS, status=500, times=None)
+    await world.create(prompt="A fox runs")
+    job = await world.reached(Stage.FAILED)
+    assert job.failure.kind is FailureKind.NO_CARD
+    assert len(world.gateway.submitted) == 1
+    world.env.backend.faults.clear()
+    await world.settled()
+    assert "could not post in this channel" in world.answers()[-1].content
+
+
+async def test_a_deleted_card_with_a_picture_is_posted_again_before_the_order(world: World) -> None:
+    async def busy(_: web.Request) -> web.StreamResponse:
+        return web.json_response({"code": 429, "message": "slow down"}, status=429)
+
+    world.gateway.submits.append(busy)
+    await world.create(prompt="It moves", image=("hills.png", picture()))
+    await world.until(lambda: world.gateway.submitted)
+    job = await world.reached(Stage.QUEUED)
+    world.env.backend.delete_message(world.channel.id, job.card_message_id)
+    await world.settled()
+    again = await world.job()
+    assert again.card_message_id != job.card_message_id
+    link = (await world.card_message()).attachments[0].url
+    assert world.gateway.submitted[-1]["input"]["image_urls"] == [link]
+    nonces = [
+        request.json["nonce"]
+        for request in world.env.http_requests
+        if request.method == "POST" and request.json and ":card" in str(request.json.get("nonce"))
+    ]
+    assert len(set(nonces)) == len(nonces) == 2
