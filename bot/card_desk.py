@@ -22,6 +22,10 @@ _UNKNOWN = -1  # cells of a bar that an earlier run drew
 class CardEditor(Protocol):
     """Whoever can edit a card."""
 
+    async def turn_to_edit(self) -> None:
+        """Wait until nothing more important has to be sent."""
+        ...
+
     async def edit_card(self, job: Job) -> None:
         """Show the job's state on its card; may raise ChannelClosed or DiscordTrouble."""
         ...
@@ -91,14 +95,17 @@ class CardDesk:
     async def run(self) -> None:
         """Edit cards until cancelled."""
         while True:
-            wish = self._next()
+            if self._next() is None:
+                await self._rest()
+                continue
+            await self._editor.turn_to_edit()
+            wish = self._next()  # chosen only now: there may be newer news
             if wish is not None:
                 card = self._cards[wish.job_id]
                 card.is_at_work = True
+                self._channel_edited[wish.channel_id] = card.edited_at = self._now()
                 self._acts.begin(self._edit(card), grace_seconds=EDIT_GRACE_SECONDS)
                 await self._sleep(_TICK_SECONDS)
-            else:
-                await self._rest()
 
     @property
     def is_quiet(self) -> bool:
@@ -148,7 +155,6 @@ class CardDesk:
 
     async def _edit(self, card: _Card) -> None:
         job, face, differs = card.job, self._face(card.job), self._differs(card)
-        self._channel_edited[job.channel_id] = card.edited_at = self._now()
         try:
             card.is_troubled = True  # unless it turns out well
             card.is_closed = not await self._could_edit(job)

@@ -78,8 +78,12 @@ class Delivery:
             message = await self._channel(job).send(view=view, nonce=nonce, **files)
         return message.id
 
+    async def turn_to_edit(self) -> None:
+        """Wait until nothing more important has to be sent."""
+        await self._turnstile.enter(EDIT)
+
     async def edit_card(self, job: Job) -> None:
-        """Show the job's state on its card.
+        """Show the job's state on its card; whoever edits has had its turn.
 
         Raises:
             ChannelClosed: the card is gone.
@@ -87,7 +91,6 @@ class Delivery:
         """
         if job.card_message_id is None:
             return
-        await self._turnstile.enter(EDIT)
         with _discord_errors():
             await self._channel(job).get_partial_message(job.card_message_id).edit(view=self._card(job))
 

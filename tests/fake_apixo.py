@@ -53,6 +53,7 @@ class FakeApixo:
         self.balance: Answer = envelope(74.87)
         self.clip = CLIP
         self.renders = True
+        self.on_request: Callable[[], None] = lambda: None
         self._runner: web.AppRunner | None = None
 
     async def __aenter__(self) -> Self:
@@ -85,6 +86,7 @@ class FakeApixo:
         return task
 
     async def _submit(self, request: web.Request) -> web.StreamResponse:
+        self.on_request()
         body = await request.json()
         assert request.headers["Authorization"] == f"Bearer {self.key}"
         self.requests.append(("POST", request.path, body))
@@ -94,6 +96,7 @@ class FakeApixo:
         return await envelope({"taskId": task.task_id})(request)
 
     async def _look(self, request: web.Request) -> web.StreamResponse:
+        self.on_request()
         self.requests.append(("GET", request.path_qs, None))
         task = self.tasks.get(request.query["taskId"])
         if task is not None:

@@ -85,6 +85,7 @@ class World:
         self._process = process
         self.env = env
         self.time = time
+        self.started = time.now()
         self.gateway = gateway
         self.guild = env.create_guild("Team")
         self.channel = self.guild.create_text_channel("videos")
