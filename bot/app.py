@@ -100,7 +100,8 @@ class App:
             part.close()  # if it never ran
         await self.worker.stop()
         await self._acts.close()
-        await self._leave_discord()
+        if not self.bot.is_closed():
+            await self._leave_discord()
 
     async def _leave_discord(self) -> None:
         """Close the connection politely; Discord may take its time to answer, and has not long."""

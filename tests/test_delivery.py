@@ -208,7 +208,7 @@ async def test_a_failure_whose_channel_is_closed_is_told_directly_with_its_cost(
 async def test_a_card_that_is_gone_does_not_keep_its_clip_back(world: World) -> None:
     await world.create(prompt="A fox runs")
     job = await world.reached(Stage.RENDERING)
-    world.env.backend.delete_message(world.channel.id, job.card_message_id)
+    world.delete_card(job)
     await world.settled()
     (message,) = world.answers()
     assert len(message.attachments) == 1
@@ -248,7 +248,7 @@ async def test_a_deleted_card_with_a_picture_is_posted_again_before_the_order(wo
     await world.create(prompt="It moves", image=("hills.png", picture()))
     await world.until(lambda: world.gateway.submitted)
     job = await world.reached(Stage.QUEUED)
-    world.env.backend.delete_message(world.channel.id, job.card_message_id)
+    world.delete_card(job)
     await world.settled()
     again = await world.job()
     assert again.card_message_id != job.card_message_id

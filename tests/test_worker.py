@@ -1,6 +1,8 @@
 """A job's way at the gateway: what its looks and its links can show, and who may start when."""
 
+import asyncio
 import collections
+import contextlib
 import datetime as dt
 import itertools
 import sqlite3
@@ -14,6 +16,7 @@ from bot.config import Settings
 from bot.errors import SettingsError
 from bot.messages import WHAT_HAPPENED
 from bot.models import FailureKind, Stage
+from tests.acting import rush
 from tests.fake_apixo import cut, envelope, raw, state
 from tests.world import World, open_world
 
@@ -185,8 +188,7 @@ async def test_no_more_tasks_run_at_once_than_the_model_allows(world: World) -> 
 
 async def test_one_job_of_a_member_starts_before_the_rest_of_anothers_fifty(world: World) -> None:
     world.gateway.keep_rendering()
-    for _ in range(50):
-        await order(world)
+    await rush(world, "video create", {"prompt": "A fox runs", "model": PRO}, 50)
     await world.until(lambda: len(world.gateway.tasks) == 10)
     await order(world, prompt="The one", by=world.other)
     world.gateway.renders = True
@@ -254,19 +256,28 @@ async def test_a_job_at_the_gateway_cannot_be_cancelled_and_the_answer_says_so(w
 # When the machine fails
 
 
+async def change_database(world: World, statement: str) -> None:
+    """Change the file behind the bot's back, while it goes on."""
+
+    def change() -> None:
+        with contextlib.closing(sqlite3.connect(world.app.folder.database)) as database:
+            database.execute(statement)
+
+    await asyncio.to_thread(change)
+
+
 async def test_an_answer_that_the_disk_does_not_take_at_once_is_written_later(world: World) -> None:
     held = world.gateway.hold_submit()
     await order(world)
     await world.until(held.arrived.is_set)
-    with sqlite3.connect(world.app.folder.database) as database:
-        database.execute(
-            "CREATE TRIGGER full BEFORE UPDATE ON jobs WHEN NEW.stage = 'rendering' "
-            "BEGIN SELECT RAISE(ABORT, 'database or disk is full'); END"
-        )
+    await change_database(
+        world,
+        "CREATE TRIGGER full BEFORE UPDATE ON jobs WHEN NEW.stage = 'rendering' "
+        "BEGIN SELECT RAISE(ABORT, 'database or disk is full'); END",
+    )
     held.release.set()
     await world.until(lambda: world.time.now() > world.started + dt.timedelta(seconds=5))
-    with sqlite3.connect(world.app.folder.database) as database:
-        database.execute("DROP TRIGGER full")
+    await change_database(world, "DROP TRIGGER full")
     await world.settled()
     await assert_done(world)
     assert len(world.gateway.submitted) == 1
@@ -274,8 +285,7 @@ async def test_an_answer_that_the_disk_does_not_take_at_once_is_written_later(wo
 
 async def test_a_part_that_ends_is_noticed(tmp_path: Path) -> None:
     async with open_world(tmp_path, started=False) as world:
-        with sqlite3.connect(world.app.folder.database) as database:
-            database.execute("DROP TABLE jobs")
+        await change_database(world, "DROP TABLE jobs")
         world.app.start()
         await world.until(world.app.failed.is_set)
         world.app.failed.clear()

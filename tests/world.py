@@ -29,8 +29,10 @@ from tests.fake_apixo import FakeApixo
 
 START = dt.datetime(2026, 11, 21, 12, 0, tzinfo=dt.UTC)
 MOST_STEPS = 20_000
-BREATH = 0.001  # real seconds
-BREATHS = 3  # in which sockets and threads may answer before time moves on
+BREATH = 0.001  # real seconds that the disk gets at a time
+MOST_BREATHS = 200  # a gateway may be told to keep a request waiting
+_UNDER_WAY = ("storage ", "Submitter.")  # names of tasks that wait for the disk or for a paid answer
+ROUNDS = 30  # of the event loop, in which a request to a gateway in this process is answered
 
 
 class SteppedTime:
@@ -66,7 +68,7 @@ class SteppedTime:
         """Let time pass while something ends."""
         ending = asyncio.create_task(end)
         while not ending.done():
-            await asyncio.sleep(BREATH)
+            await come_to_rest()
             self.step()
         await ending
 
@@ -117,20 +119,22 @@ class World:
         await self.env.restart_bot(self.app.bot)
         self.app.start()
 
+    def delete_card(self, job: Job) -> None:
+        """Let somebody delete the job's card."""
+        assert job.card_message_id is not None
+        self.env.backend.delete_message(self.channel.id, job.card_message_id)
+
     # Waiting
 
     async def until(self, condition: Callable[[], Any]) -> None:
         """Let the bot work, moving time along, until the condition holds."""
         for _ in range(MOST_STEPS):
-            breaths = 0
-            while breaths < BREATHS:
-                await asyncio.sleep(BREATH)
-                found = condition()
-                if inspect.isawaitable(found):
-                    found = await found
-                if found:
-                    return
-                breaths = 0 if _is_storing() else breaths + 1
+            await come_to_rest()
+            found = condition()
+            if inspect.isawaitable(found):
+                found = await found
+            if found:
+                return
             self.time.step()
         jobs = await self.jobs()
         raise AssertionError(f"it never came to that; jobs: {[(job.stage, job.failure) for job in jobs]}")
@@ -269,9 +273,14 @@ def picture(width: int = 640, height: int = 360, form: str = "PNG", colour: str 
         return file.getvalue()
 
 
-def _is_storing() -> bool:
-    """Whether a transaction is under way: the disk may take longer than a few breaths."""
-    return any(task.get_name().startswith("storage ") for task in asyncio.all_tasks())
+async def come_to_rest() -> None:
+    """Let sockets and the disk do what is under way, so that only time is left to wait for."""
+    for _ in range(MOST_BREATHS):
+        for _ in range(ROUNDS):
+            await asyncio.sleep(0)
+        if not any(task.get_name().startswith(_UNDER_WAY) for task in asyncio.all_tasks()):
+            return
+        await asyncio.sleep(BREATH)
 
 
 def _texts(components: list[dict[str, Any]]) -> list[str]:
