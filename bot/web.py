@@ -29,7 +29,7 @@ async def serve(app: web.Application, host: str, port: int) -> AsyncGenerator[in
             await web.TCPSite(runner, host, port).start()
         except OSError as error:
             raise SettingsError(
-                f"HTTP_PORT: cannot listen on {host}:{port} ({error.strerror}). Set another one, or 0 for any."
+                f"HTTP_PORT: cannot listen on {host}:{port} ({error.strerror}). Set another, or 0 for any."
             ) from error
         yield runner.addresses[0][1]
     finally:
