@@ -30,7 +30,7 @@ test: venv-dev ## check format, lint, types and tests, as CI does; ARGS goes to 
 	"$(VENV_PYTHON)" -m ruff format --check .
 	"$(VENV_PYTHON)" -m ruff check .
 	"$(VENV_PYTHON)" -m basedpyright
-	"$(VENV_PYTHON)" -m pytest --cov $(ARGS)
+	"$(VENV_PYTHON)" -m pytest --cov --numprocesses auto --dist loadfile $(ARGS)
 
 format: venv-dev ## format the code and mend what ruff can mend
 	"$(VENV_PYTHON)" -m ruff format .
