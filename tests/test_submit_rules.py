@@ -78,7 +78,7 @@ async def test_a_busy_gateway_is_asked_again_later(after: str | None, world: Wor
     await world.until(lambda: "The gateway is busy; the bot tries again." in world.posts_text())
     await world.until(lambda: len(world.gateway.submitted) == 7)
     waited = (world.time.now() - began).total_seconds()
-    assert waited == pytest.approx(6 * 90 if after else 5 + 10 + 20 + 40 + 60 + 60, abs=10)
+    assert waited == pytest.approx(6 * 90 if after else 5 + 10 + 20 + 40 + 60 + 60, abs=2)
     await world.settled()
     await assert_done(world, posts=7)
 

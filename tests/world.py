@@ -30,9 +30,8 @@ from tests.fake_apixo import FakeApixo
 START = dt.datetime(2026, 11, 21, 12, 0, tzinfo=dt.UTC)
 MOST_STEPS = 20_000
 BREATH = 0.001  # real seconds that the disk gets at a time
-MOST_BREATHS = 200  # a gateway may be told to keep a request waiting
-_UNDER_WAY = ("storage ", "Submitter.")  # names of tasks that wait for the disk or for a paid answer
-ROUNDS = 30  # of the event loop, in which a request to a gateway in this process is answered
+MOST_BREATHS = 200  # for a paid answer, which a test may hold back
+ROUNDS = 20  # of the event loop, in which a request to a gateway in this process is answered
 
 
 class SteppedTime:
@@ -275,12 +274,19 @@ def picture(width: int = 640, height: int = 360, form: str = "PNG", colour: str 
 
 async def come_to_rest() -> None:
     """Let sockets and the disk do what is under way, so that only time is left to wait for."""
-    for _ in range(MOST_BREATHS):
+    quiet, patience = 0, MOST_BREATHS
+    while quiet < 2:  # between two transactions there is a moment without one
         for _ in range(ROUNDS):
             await asyncio.sleep(0)
-        if not any(task.get_name().startswith(_UNDER_WAY) for task in asyncio.all_tasks()):
-            return
-        await asyncio.sleep(BREATH)
+        names = [task.get_name() for task in asyncio.all_tasks()]
+        is_storing = any(name.startswith("storage ") for name in names)
+        is_ordering = any(name.startswith("Submitter.") for name in names)
+        if is_storing or (is_ordering and patience > 0):
+            patience -= not is_storing
+            quiet = 0
+            await asyncio.sleep(BREATH)
+        else:
+            quiet += 1
 
 
 def _texts(components: list[dict[str, Any]]) -> list[str]:
