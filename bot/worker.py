@@ -20,6 +20,7 @@ from bot.lane import Lane
 from bot.models import Clock, Failure, FailureKind, Job, Sleep, Stage
 from bot.slots import Slots
 from bot.submitter import Submitter, TryLater
+from bot.waiting import sleep_until
 from bot.watcher import Watcher
 from storage.jobs import JobStore
 
@@ -147,8 +148,9 @@ class JobWorker:
         """Take steps until none is left; one that fails is taken again after a growing pause.
 
         `attempt` counts the tries of a step. The first step of a resumed job begins with the second,
-        since the first may have been taken before.
+        since the first may have been taken before. What the gateway does not take is counted apart.
         """
+        refusals = 0
         while True:
             try:
                 job = await self._store.get(job_id)
@@ -157,17 +159,22 @@ class JobWorker:
                 self._desk.show(job)
                 if not await self._step(job, attempt):
                     return
-            except (DiscordTrouble, ChannelClosed, TryLater) as error:
+            except TryLater as error:
+                log.warning("job %s: %s", job_id, error)
+                refusals += 1
+                attempt = 1
+                pause = error.after_seconds
+                await self._sleep(pause if pause is not None else pacing.growing_pause(refusals))
+            except (DiscordTrouble, ChannelClosed) as error:
                 log.warning("job %s, attempt %d: %s", job_id, attempt, error)
-                pause = error.after_seconds if isinstance(error, TryLater) else None
+                await self._sleep(pacing.growing_pause(attempt))
+                attempt += 1
             except Exception:
                 log.exception("job %s, attempt %d failed unexpectedly", job_id, attempt)
-                pause = None
+                await self._sleep(pacing.growing_pause(attempt))
+                attempt += 1
             else:
-                attempt = 1
-                continue
-            await self._sleep(pause if pause is not None else pacing.growing_pause(attempt))
-            attempt += 1
+                attempt, refusals = 1, 0
 
     async def _step(self, job: Job, attempt: int) -> bool:
         """Take the next step of a job; return whether there may be another."""
@@ -186,10 +193,13 @@ class JobWorker:
             case Stage.DELIVERING:
                 await self._act(self._deliver(job, attempt))
             case Stage.FAILED | Stage.UNCERTAIN if job.told_stage is not job.stage:
+                if job.stage is Stage.FAILED:
+                    self._slots(job).give_back(job.job_id)
                 await self._act(self._tell(job, attempt))
             case Stage.UNCERTAIN:
                 # The gateway may be rendering it: its place stays taken for a while, not for ever.
-                await self._sleep_until((job.submitted_at or job.created_at) + pacing.UNCERTAIN_KEEPS_SLOT)
+                kept_until = (job.submitted_at or job.created_at) + pacing.UNCERTAIN_KEEPS_SLOT
+                await sleep_until(kept_until, clock=self._clock, sleep=self._sleep)
                 return False
             case _:
                 return False
@@ -236,10 +246,11 @@ class JobWorker:
         promised_until = (job.submitted_at or job.created_at) + dt.timedelta(hours=link_hours)
         deadline = max(promised_until, self._clock() + LEAST_FETCHING)
         clip = self._clips / f"{job.job_id}.mp4"
+        urls = job.result_urls
         tries = bad = 0
         while True:
             try:
-                await self._fetcher.fetch(job.result_urls, clip)
+                await self._fetcher.fetch(urls, clip)
             except FetchError as error:
                 tries += 1
                 bad += error.lasting
@@ -248,6 +259,7 @@ class JobWorker:
                     await self._fail(job, Failure(kind=kind, detail=str(error)))
                     return
                 await self._sleep(pacing.growing_pause(tries))
+                urls = await self._watcher.links(job) or urls  # signed links end, and a server may move
             else:
                 await self._store.fetched(job.job_id, clip, now=self._clock())
                 return
@@ -296,8 +308,3 @@ class JobWorker:
 
     def _slots(self, job: Job) -> Slots:
         return self._lanes[job.request.model].slots
-
-    async def _sleep_until(self, moment: dt.datetime) -> None:
-        seconds = (moment - self._clock()).total_seconds()
-        if seconds > 0:
-            await self._sleep(seconds)

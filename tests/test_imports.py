@@ -16,7 +16,7 @@ PACKAGES = ("bot", "cogs", "storage")
 # From the bottom up. A module may import what stands in lower lines, and its own line where that
 # makes no circle. The first pattern that fits a module gives its line.
 LAYERS = [
-    ["bot.models", "bot.money", "bot.text", "bot.acts"],
+    ["bot.models", "bot.money", "bot.text", "bot.acts", "bot.waiting"],
     ["bot.errors", "bot.logs"],
     ["bot.models_file", "bot.config", "bot.catalogue", "bot.quotas", "bot.pacing", "bot.media", "bot.shrink"],
     ["bot.messages", "bot.web", "storage.migrations.*"],
@@ -54,7 +54,7 @@ ONLY_IN = {
     "alembic": ["storage.*"],
     "PIL": ["bot.media", "bot.sandbox.drawing", "bot.sandbox.pictures"],
     "imageio_ffmpeg": ["bot.media"],
-    "pydantic": ["bot.config", "bot.catalogue", "bot.gateways.*", "bot.sandbox.*", "bot.__main__"],
+    "pydantic": ["bot.config", "bot.catalogue", "bot.gateways.*", "bot.sandbox.*"],
     "pydantic_settings": ["bot.config"],
     "os.environ": ["bot.config"],
     "os.getenv": ["bot.config"],

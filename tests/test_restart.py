@@ -176,6 +176,31 @@ async def test_a_task_that_ended_while_the_bot_was_away_for_days_is_still_fetche
         assert (await world.job()).stage is Stage.DONE
 
 
+async def test_a_task_waits_for_a_key_that_was_left_out_by_mistake(world: World) -> None:
+    world.gateway.keep_rendering()
+    await world.create(prompt="A fox runs")
+    await world.reached(Stage.RENDERING)
+    await world.restart(apixo_api_key=None, pixazo_api_key="another-key")
+    await world.until(lambda: world.app.worker.busy_jobs == 1)
+    assert (await world.job()).stage is Stage.RENDERING
+    world.gateway.renders = True
+    await world.restart()
+    await world.settled()
+    assert (await world.job()).stage is Stage.DONE
+    assert_one_clip(world)
+
+
+async def test_a_job_of_the_sandbox_ends_for_nothing_when_a_key_closes_it(world: World) -> None:
+    await world.restart(apixo_api_key=None)
+    await world.create(prompt="fail:slow A fox runs")
+    await world.reached(Stage.RENDERING)
+    await world.restart()
+    await world.settled()
+    job = await world.job()
+    assert (job.stage, job.held_micros, job.settled_micros) == (Stage.FAILED, 0, 0)
+    assert "the sandbox is closed" in world.answers()[0].content
+
+
 async def test_a_picture_is_sent_with_a_fresh_link_after_a_restart(world: World) -> None:
     world.gateway.submits.append(envelope(None, code=429, status=429, message="slow down"))
     await world.create(prompt="It moves", image=("hills.png", picture()))

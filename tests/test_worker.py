@@ -18,7 +18,7 @@ from bot.messages import WHAT_HAPPENED
 from bot.models import FailureKind, Stage
 from tests.acting import rush
 from tests.fake_apixo import cut, envelope, raw, state
-from tests.world import World, open_world
+from tests.world import World, open_world, picture
 
 PRO = "apixo/sora-2-pro"
 
@@ -139,6 +139,40 @@ async def test_a_task_without_an_end_for_a_day_is_uncertain_and_never_failed(wor
     assert "stays held" in world.answers()[0].content
 
 
+async def test_a_gateway_that_is_silent_after_a_day_is_no_verdict(world: World) -> None:
+    world.gateway.keep_rendering()
+    await order(world)
+    await world.until(lambda: world.gateway.asked("statusTask") == 3)
+    world.gateway.looks.extend([raw("bad gateway", status=502), envelope(None, code=404, status=404)])
+    world.gateway.renders = True
+    world.time.jump(hours=25)
+    await world.settled()
+    await assert_done(world)
+
+
+async def test_a_gateway_that_says_nothing_for_a_day_leaves_the_job_uncertain(world: World) -> None:
+    world.gateway.keep_rendering()
+    await order(world)
+    await world.until(lambda: world.gateway.asked("statusTask") == 3)
+    world.gateway.looks.extend([raw("bad gateway", status=502)] * 50)
+    await world.until(lambda: world.gateway.asked("statusTask") == 10)
+    world.time.jump(hours=24)
+    await world.settled()
+    job = await world.job()
+    assert job.stage is Stage.UNCERTAIN
+    assert "gives no answer for 24 hours" in job.failure.detail
+    assert await world.sums() == (0, 1_080_000)
+
+
+async def test_a_gateway_that_is_busy_for_long_uses_up_no_try_of_discord(world: World) -> None:
+    world.gateway.submits.extend([envelope(None, code=429, status=429, message="slow down")] * 12)
+    await world.create(prompt="It moves", model=PRO, image=("hills.png", picture()))
+    await world.until(lambda: world.gateway.asked("generateTask") == 12)
+    world.env.inject_error("GET", "/channels/*/messages/*", status=500)
+    await world.settled()
+    await assert_done(world)
+
+
 # Links
 
 
@@ -152,7 +186,13 @@ async def test_a_link_to_something_else_fails_after_three_tries(world: World) ->
     world.gateway.downloads.extend([raw("<html>this is no clip</html>")] * 3)
     await look(world)
     await assert_failed(world, FailureKind.BAD_FILE)
-    assert world.gateway.asked("statusTask") == 1
+    assert world.gateway.asked("statusTask") == 3  # the two more asked for links once more
+
+
+async def test_a_link_that_ended_is_asked_for_again(world: World) -> None:
+    await look(world, world.gateway.success("task_00000001", "http://169.254.1.1/clip.mp4"))
+    await assert_done(world)
+    assert world.gateway.asked("statusTask") == 2
 
 
 async def test_a_link_that_is_dead_for_a_day_fails(world: World) -> None:
@@ -165,7 +205,7 @@ async def test_a_link_that_is_dead_for_a_day_fails(world: World) -> None:
 
 
 async def test_a_link_into_the_bots_own_network_is_refused(world: World) -> None:
-    await look(world, world.gateway.success("task_00000001", "http://169.254.1.1/clip.mp4"))
+    await look(world, *[world.gateway.success("task_00000001", "http://169.254.1.1/clip.mp4")] * 3)
     await assert_failed(world, FailureKind.BAD_FILE)
 
 

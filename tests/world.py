@@ -111,10 +111,10 @@ class World:
         assert result.ephemeral
         return result.response.content or "\n".join(_texts(result.response.components))
 
-    async def restart(self) -> None:
-        """End the bot as a signal does, and start it again on the same folder."""
+    async def restart(self, **settings: Any) -> None:
+        """End the bot as a signal does, and start it again on the same folder, with other settings."""
         await self.time.move_until(self._process.end())
-        self.app = await self._process.begin()
+        self.app = await self._process.begin(**settings)
         await self.env.restart_bot(self.app.bot)
         self.app.start()
 
@@ -249,8 +249,9 @@ class Process:
         self._time = time
         self._open = contextlib.AsyncExitStack()
 
-    async def begin(self) -> App:
-        opened = open_app(self._settings, clock=self._time.now, sleep=self._time.sleep)
+    async def begin(self, **changed: Any) -> App:
+        settings = Settings(**{**self._settings.model_dump(), **changed})
+        opened = open_app(settings, clock=self._time.now, sleep=self._time.sleep)
         return await self._open.enter_async_context(opened)
 
     async def end(self) -> None:

@@ -1,0 +1,14 @@
+"""Waits for a moment of the injected clock."""
+
+import datetime as dt
+
+from bot.models import Clock, Sleep
+
+# A clock that was wrong and is put right, or set back, is noticed within a minute.
+_MOST_NAP_SECONDS = 60.0
+
+
+async def sleep_until(moment: dt.datetime, *, clock: Clock, sleep: Sleep) -> None:
+    """Sleep until the clock shows the moment; not at all where it has passed."""
+    while (seconds := (moment - clock()).total_seconds()) > 0:
+        await sleep(min(seconds, _MOST_NAP_SECONDS))
