@@ -30,11 +30,16 @@ class Lane:
         self._refusals = 0
 
     def slow_down(self, after_seconds: float | None) -> float:
-        """Send nothing for as long as the gateway asks, or for a growing while; return how long."""
+        """Send nothing for as long as the gateway asks, or for a growing while; return how long.
+
+        Asked for no pause at all, or for one in the past, it still pauses, ever longer.
+        """
         self._refusals += 1
-        seconds = after_seconds
-        if seconds is None:
-            seconds = pacing.growing_pause(self._refusals, most_seconds=_MOST_PAUSE_SECONDS)
+        first_seconds = 5.0 if after_seconds is None else 1.0
+        least = pacing.growing_pause(
+            self._refusals, first_seconds=first_seconds, most_seconds=_MOST_PAUSE_SECONDS
+        )
+        seconds = max(after_seconds or 0.0, least)
         self._turnstile.stop_for(seconds)
         return seconds
 

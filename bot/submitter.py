@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-_MOST_TRIES_WRITING = 5
+_MOST_PAUSE_WRITING = 30.0
 
 
 class TryLater(Exception):
@@ -95,6 +95,7 @@ class Submitter:
         too_often = answer.counts and job.submit_tries >= pacing.MOST_SUBMIT_TRIES
         if too_often or now - job.created_at >= pacing.LONGEST_WAIT:
             await self._insist(lambda: self._store.fail(job.job_id, failure, now=now))
+            await self._gate.refused(job, failure)
             return
         lane = self._lanes[job.request.model]
         pause, trouble = answer.after_seconds, "out of order"
@@ -110,11 +111,14 @@ class Submitter:
         raise TryLater(f"not accepted: {failure.detail}", pause)
 
     async def _insist(self, write: Callable[[], Awaitable[T]]) -> T:
-        """Write even where the disk is in trouble for a while: the answer is known nowhere else."""
-        for attempt in range(1, _MOST_TRIES_WRITING):
+        """Write however long the disk is in trouble: the answer is known nowhere else."""
+        failures = 0
+        while True:
             try:
                 return await write()
             except Exception:
                 log.exception("the answer to a paid request could not be written down")
-                await self._sleep(pacing.growing_pause(attempt, first_seconds=1.0))
-        return await write()
+                failures += 1
+                await self._sleep(
+                    pacing.growing_pause(failures, first_seconds=1.0, most_seconds=_MOST_PAUSE_WRITING)
+                )

@@ -165,7 +165,8 @@ class GatewayHttp:
     """The one HTTP request. It never follows a redirect, so a key stays with its own origin.
 
     Paid requests open a connection of their own: one that a server has quietly closed would fail
-    after bytes were sent, and leave a job uncertain for nothing.
+    after bytes were sent, and leave a job uncertain for nothing. How many requests are open at once is
+    the lanes' affair: nothing may wait here, where a paid request is already announced.
     """
 
     def __init__(
@@ -181,12 +182,12 @@ class GatewayHttp:
         trace = aiohttp.TraceConfig()
         trace.on_connection_create_end.append(_note_connected)
         self._paid = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(force_close=True),
+            connector=aiohttp.TCPConnector(force_close=True, limit=0),
             cookie_jar=aiohttp.DummyCookieJar(),
             trace_configs=[trace],
         )
         self._free = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(), cookie_jar=aiohttp.DummyCookieJar()
+            connector=aiohttp.TCPConnector(limit=0), cookie_jar=aiohttp.DummyCookieJar()
         )
 
     async def __aenter__(self) -> Self:

@@ -21,6 +21,7 @@ from bot.models import Failure, FailureKind
 
 MOST_WORDS = 300
 _MOST_ID = 500
+_MOST_DIGITS = 9
 _MOST_LINK = 4096
 _MOST_LINKS = 20
 
@@ -111,9 +112,9 @@ def _id(value: object) -> str:
 
 def _integer(value: object) -> int | None:
     """Read a status code; gateways send 200 and "200"."""
-    if isinstance(value, int):
-        return value
-    return int(value) if isinstance(value, str) and value.isascii() and value.isdigit() else None
+    if isinstance(value, str) and len(value) <= _MOST_DIGITS and value.isascii() and value.isdigit():
+        return int(value)
+    return value if isinstance(value, int) else None
 
 
 Text = Annotated[str, pydantic.BeforeValidator(_text)]
