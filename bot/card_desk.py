@@ -120,7 +120,9 @@ class CardDesk:
         if any(card.job.stage is Stage.RENDERING for card in self._cards.values()):
             moments.append(self._now() + _LOOK_SECONDS)
         if moments:
-            waits.append(asyncio.ensure_future(self._sleep(max(min(moments) - self._now(), _TICK_SECONDS))))
+            # Never longer than a card may have to wait: the clock may have been set back.
+            seconds = min(max(min(moments) - self._now(), _TICK_SECONDS), pacing.CARD_EDIT_SECONDS)
+            waits.append(asyncio.ensure_future(self._sleep(seconds)))
         try:
             await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -169,8 +171,8 @@ class CardDesk:
         finally:
             card.is_at_work = False
             self._news.set()
-        if card.shown == face and card.job is job and not job.stage.is_open:
-            self._forget(job)
+        if not card.job.stage.is_open and card.shown == self._face(card.job):
+            self._forget(card.job)
 
     async def _could_edit(self, job: Job) -> bool:
         try:

@@ -40,8 +40,11 @@ def picture_name(job: Job) -> str:
     return f"{PICTURE_NAME}.{_EXTENSIONS.get(content_type, 'bin')}"
 
 
-def card(job: Job, model: Model, now: dt.datetime) -> ui.LayoutView:
-    """Build the job's card as it should look now; a new view for every edit."""
+def card(job: Job, model: Model, now: dt.datetime, *, picture: str | None = None) -> ui.LayoutView:
+    """Build the job's card as it should look now; a new view for every edit.
+
+    `picture` is a link to show instead of the attached file.
+    """
     container: ui.Container[ui.LayoutView] = ui.Container(accent_colour=_COLOURS[job.stage])
     head = [
         f"### {messages.STAGE_TITLES[job.stage]} · {text.one_line(model.title, MOST_TITLE)}",
@@ -51,7 +54,7 @@ def card(job: Job, model: Model, now: dt.datetime) -> ui.LayoutView:
         for words in head:
             container.add_item(ui.TextDisplay(words))
     else:
-        beside: ui.Thumbnail[ui.LayoutView] = ui.Thumbnail(f"attachment://{picture_name(job)}")
+        beside: ui.Thumbnail[ui.LayoutView] = ui.Thumbnail(picture or f"attachment://{picture_name(job)}")
         container.add_item(ui.Section(*head, accessory=beside))
     progress = messages.progress(job, model, now)
     if progress:

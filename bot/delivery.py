@@ -23,14 +23,15 @@ log = logging.getLogger(__name__)
 DELIVERY, CARD, EDIT = range(3)
 
 MOST_DESCRIPTION = 1024  # https://discord.com/developers/docs/resources/message#attachment-object
-_LAST_MESSAGES = 100
+_MOST_MESSAGES = 300
 
 # https://discord.com/developers/docs/topics/opcodes-and-status-codes
 _UNKNOWN_MESSAGE = 10008
 _OLD_MESSAGE_EDITED_TOO_OFTEN = 30046
 _ENTITY_TOO_LARGE = 40005
 _HTTP_TOO_LARGE = 413
-_HTTP_TOO_MANY_REQUESTS = 429
+_HTTP_BAD_REQUEST = 400
+_HTTP_PASSING = frozenset({401, 429})
 _SERVER_ERROR = 500
 
 
@@ -91,8 +92,22 @@ class Delivery:
         """
         if job.card_message_id is None:
             return
-        with _discord_errors():
-            await self._channel(job).get_partial_message(job.card_message_id).edit(view=self._card(job))
+        card = self._channel(job).get_partial_message(job.card_message_id)
+        try:
+            with _discord_errors():
+                await card.edit(view=self._card(job))
+        except ChannelClosed as error:
+            if job.picture is None or getattr(error.__cause__, "status", None) != _HTTP_BAD_REQUEST:
+                raise
+            # The card names its picture as a file attached to it. Should Discord not find it there, the
+            # picture's own link does: whichever holds, the card must not stay behind.
+            log.warning("job %s: its card is edited by the picture's link: %s", job.job_id, error)
+            link = await self.picture_link(job)
+            if link is None:
+                raise
+            await self._turnstile.enter(EDIT)
+            with _discord_errors():
+                await card.edit(view=self._card(job, picture=link))
 
     async def picture_link(self, job: Job) -> str | None:
         """Return a fresh link to the picture on the card (links are signed and expire).
@@ -201,16 +216,18 @@ class Delivery:
         return await self._posted(job, lambda message: message.content.startswith(head))
 
     async def _posted(self, job: Job, is_it: Callable[[discord.Message], bool]) -> int | None:
-        """Look among the channel's last messages for one of ours; a nonce is forgotten within minutes."""
+        """Look among the messages since the card for one of ours; a nonce is forgotten within minutes."""
+        since = discord.Object(job.card_message_id) if job.card_message_id is not None else None
         await self._turnstile.enter(DELIVERY)
         with _discord_errors():
-            async for message in self._channel(job).history(limit=_LAST_MESSAGES):
+            async for message in self._channel(job).history(limit=_MOST_MESSAGES, after=since):
                 if message.author == self._client.user and is_it(message):
                     return message.id
         return None
 
-    def _card(self, job: Job) -> discord.ui.LayoutView:
-        view = cards.card(job, self._catalogue.models[job.request.model], self._clock())
+    def _card(self, job: Job, *, picture: str | None = None) -> discord.ui.LayoutView:
+        model = self._catalogue.models[job.request.model]
+        view = cards.card(job, model, self._clock(), picture=picture)
         # Presses reach the dynamic items that client.py registers; discord.py need not keep the view.
         view.stop()
         return view
@@ -260,11 +277,9 @@ def _has_button(message: discord.Message, job: Job) -> bool:
 def _picture_links(message: discord.Message) -> Iterator[str]:
     """Find the card's picture.
 
-    Files shown by components are named there, not always listed as attachments:
-    https://discord.com/developers/docs/components/reference#unfurled-media-item
+    Discord lists files that components show in the components alone, not as attachments:
+    https://github.com/discord/discord-api-docs/issues/8277
     """
-    for attachment in message.attachments:
-        yield attachment.url
     for component in discord.ui.LayoutView.from_message(message).walk_children():
         if isinstance(component, discord.ui.Thumbnail):
             yield component.media.url
@@ -282,7 +297,8 @@ def _discord_errors() -> Generator[None]:
     except discord.HTTPException as error:
         if error.status == _HTTP_TOO_LARGE or error.code == _ENTITY_TOO_LARGE:
             raise TooLarge(str(error)) from error
-        is_passing = error.status == _HTTP_TOO_MANY_REQUESTS or error.status >= _SERVER_ERROR
+        # A token that was reset while the bot runs says nothing of the channel: the process is about to end.
+        is_passing = error.status in _HTTP_PASSING or error.status >= _SERVER_ERROR
         if is_passing or error.code == _OLD_MESSAGE_EDITED_TOO_OFTEN:
             raise DiscordTrouble(str(error)) from error
         raise ChannelClosed(str(error)) from error

@@ -89,12 +89,16 @@ def next_card(
     """Return the card to edit now, or None where each must wait its turn.
 
     A card is edited at most every 15 s with progress; a change of stage waits for the channel only.
-    Times are seconds of one monotonic clock.
+    Times are seconds of one clock; an edit in its future, since it was set back, holds up nobody.
     """
+
+    def passed(since: float | None) -> float:
+        return now - since if since is not None and since <= now else float("inf")
+
     ready = [
         wish
         for wish in wishes
-        if now - channel_edited.get(wish.channel_id, float("-inf")) >= CHANNEL_EDIT_SECONDS
-        and (wish.stage_changed or now - card_edited.get(wish.job_id, float("-inf")) >= CARD_EDIT_SECONDS)
+        if passed(channel_edited.get(wish.channel_id)) >= CHANNEL_EDIT_SECONDS
+        and (wish.stage_changed or passed(card_edited.get(wish.job_id)) >= CARD_EDIT_SECONDS)
     ]
     return min(ready, key=lambda wish: (not wish.stage_changed, wish.since, wish.job_id), default=None)

@@ -9,6 +9,7 @@ from simcord.builders import UserHandle
 
 from bot import media
 from bot.models import FailureKind, Job, Stage
+from tests.acting import has_card
 from tests.fake_apixo import state
 from tests.world import World, picture
 
@@ -260,3 +261,15 @@ async def test_a_deleted_card_with_a_picture_is_posted_again_before_the_order(wo
         if request.method == "POST" and request.json and ":card" in str(request.json.get("nonce"))
     ]
     assert len(set(nonces)) == len(nonces) == 2
+
+
+async def test_a_card_whose_picture_discord_does_not_find_is_edited_by_its_link(world: World) -> None:
+    await world.create(prompt="It moves", image=("hills.png", picture()))
+    await has_card(world)
+    link = (await world.card_message()).attachments[0].url
+    world.env.inject_error("PATCH", "/channels/*/messages/*", status=400, code=50035)
+    await world.settled()
+
+    edits = [one.json for one in world.env.http_requests if one.method == "PATCH"]
+    assert any(link in str(edit) for edit in edits)
+    assert "Done" in await world.card()

@@ -111,6 +111,8 @@ def chosen(wishes: list[CardWish], cards: dict[str, float], channels: dict[int, 
         # A card has progress at most every 15 seconds.
         ([wish("a")], {"a": 85.1}, {}, None),
         ([wish("a")], {"a": 85.0}, {}, "a"),
+        # A clock that was set back holds up nobody.
+        ([wish("a")], {"a": 3700.0}, {1: 3700.0}, "a"),
         # A channel has one edit every 3 seconds, of whichever card.
         ([wish("a")], {}, {1: 97.1}, None),
         ([wish("a")], {}, {1: 97.0}, "a"),
