@@ -149,7 +149,7 @@ async def open_app(
         database = Database(folder.database)
         stack.push_async_callback(database.close)
         await database.migrate()
-        http = await stack.enter_async_context(GatewayHttp())
+        http = await stack.enter_async_context(GatewayHttp(clock=clock))
         gateways = _gateways(settings, http)
         trusted = set(settings.trusted_hosts)
         if not gateways:
@@ -317,6 +317,6 @@ async def _sweep(folder: DataFolder, store: JobStore, keep: dt.timedelta, clock:
             needed = await store.files_needed(moment)
             count = await asyncio.to_thread(folder.sweep, older_than=moment, keep=needed)
             log.info("deleted %d files older than %d days", count, keep.days)
-        except OSError:
+        except Exception:
             log.exception("old files could not be deleted")  # no reason to end the bot
         await sleep(SWEEP_SECONDS)

@@ -288,7 +288,9 @@ def _saved(image: Image.Image, kind: str, **options: object) -> bytes:
 def _stored(folder: Path, data: bytes, suffix: str) -> Path:
     """Write the file whole or not at all; one that is there already is the same to the byte."""
     path = folder / f"{hashlib.sha256(data).hexdigest()}{suffix}"
-    if not path.exists():
+    try:
+        os.utime(path)  # wanted again: it must not be swept as old before its new job is stored
+    except FileNotFoundError:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder, prefix=".writing-") as scratch:
             draft = Path(scratch) / path.name

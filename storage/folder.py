@@ -3,6 +3,7 @@
 import datetime as dt
 import fcntl
 import logging
+import shutil
 from pathlib import Path
 from typing import Self, TextIO
 
@@ -65,7 +66,10 @@ class DataFolder:
                 continue
             try:
                 if dt.datetime.fromtimestamp(file.stat().st_mtime, dt.UTC) < older_than:
-                    file.unlink()
+                    if file.name.startswith("."):
+                        shutil.rmtree(file)  # the scratch of a process that was killed
+                    else:
+                        file.unlink()
                     count += 1
             except OSError as error:
                 log.warning("cannot delete %s: %s", file, error.strerror)

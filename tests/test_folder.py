@@ -111,6 +111,17 @@ def test_the_sweep_deletes_only_what_is_old_and_unneeded(tmp_path: Path) -> None
         assert all(file.exists() for file in kept)
 
 
+def test_the_scratch_of_a_killed_process_is_swept(tmp_path: Path) -> None:
+    with DataFolder(tmp_path) as folder:
+        scratch = folder.clips / ".shrinking-abc"
+        scratch.mkdir()
+        write(scratch / "half.mp4", 31)
+        os.utime(scratch, (0, 0))
+
+        assert folder.sweep(older_than=NOW, keep=set()) == 1
+        assert not scratch.exists()
+
+
 def test_what_cannot_be_deleted_is_logged_and_hinders_nothing(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

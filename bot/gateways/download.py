@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import ipaddress
 import logging
+import os
 import socket
 from collections.abc import AsyncGenerator, Collection, Sequence
 from pathlib import Path
@@ -139,6 +140,9 @@ class ClipFetcher:
                     if len(head) == _HEAD_BYTES and not media.is_mp4(head):
                         break
                 await asyncio.to_thread(file.write, piece)
+            file.flush()
+            # The money settles with the commit that follows: by then the clip must be on the disk.
+            await asyncio.to_thread(os.fsync, file.fileno())
         if not media.is_mp4(head):
             raise FetchError("the link leads to something that is no MP4 video", lasting=True)
 
