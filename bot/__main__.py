@@ -10,13 +10,13 @@ from collections.abc import Sequence
 
 import aiohttp
 import discord
-from pydantic import SecretStr
 
 from bot import logs, web
 from bot.app import App, open_app
 from bot.config import Settings
 from bot.errors import SettingsError, StartupError, TokenRefused
 from storage.export import write_export
+from storage.folder import DataFolder
 
 log = logging.getLogger("bot")
 
@@ -40,11 +40,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
                 return asyncio.run(demo.play(settings, once=chosen.once))
             case _:
-                write_export(settings.data_dir / "bot.sqlite3", chosen.what, chosen.format, sys.stdout)
+                database = DataFolder(settings.data_dir).database
+                write_export(database, chosen.what, chosen.format, sys.stdout)
                 return 0
     except StartupError as error:
         print(f"video bot: {error}", file=sys.stderr)
         return error.exit_code
+    except KeyboardInterrupt:
+        return 1  # before anybody listened for signals; there is nothing to end
     except BrokenPipeError:
         # Whoever read our output has enough of it; the interpreter must not flush it again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -78,7 +81,8 @@ async def _run(settings: Settings) -> int:
         web.serve(web.build_app(), settings.http_host, settings.http_port) as port,
     ):
         log.info("health check on http://%s:%d/healthz", settings.http_host, port)
-        online = asyncio.create_task(_online(app, settings.discord_token), name="discord")
+        token = settings.discord_token.get_secret_value()
+        online = asyncio.create_task(_online(app, token), name="discord")
         ends = (
             online,
             asyncio.create_task(stop.wait(), name="signal"),
@@ -99,7 +103,7 @@ async def _run(settings: Settings) -> int:
             await asyncio.gather(*ends, return_exceptions=True)
 
 
-async def _online(app: App, token: SecretStr) -> None:
+async def _online(app: App, token: str) -> None:
     """Log in, start work, and stay connected.
 
     Raises:
@@ -107,7 +111,7 @@ async def _online(app: App, token: SecretStr) -> None:
         StartupError: Discord cannot be reached.
     """
     try:
-        await app.bot.login(token.get_secret_value())
+        await app.bot.login(token)
         app.start()
         await app.bot.connect()
     except discord.LoginFailure as error:
