@@ -150,9 +150,9 @@ def linked(link: str, until: dt.datetime) -> str:
     """Give the gateway's link where the file cannot be posted."""
     address = _address(link)
     if not address:
-        return "The file is too large for this channel, and the gateway gave no link that could be shown."
+        return "The file could not be posted here, and the gateway gave no link that could be shown."
     return (
-        f"The file is too large for this channel. {address}\n"
+        f"The file could not be posted here: {address}\n"
         f"The gateway promises it until {_at(until)}; it may end sooner."
     )
 
