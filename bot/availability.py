@@ -3,7 +3,7 @@
 import datetime as dt
 from collections.abc import Collection
 
-from bot import pacing, text
+from bot import messages, pacing, text
 from bot.catalogue import Catalogue, Model
 from bot.errors import BadOrder, ModelUnavailable
 from bot.models import Account, Clock, Failure, Outage, OutageScope
@@ -91,11 +91,11 @@ class Availability:
         out = self.model_outage(model.model_id)
         if out is not None:
             words = text.code(out.detail or out.failure.replace("_", " "))
-            again = _ago(out.since + pacing.MODEL_OUT)
-            return f"its gateway said {_ago(out.since)} that it is gone ({words}). It may be back {again}."
+            again = messages.ago(out.since + pacing.MODEL_OUT)
+            return f"its gateway said {messages.ago(out.since)} that it is gone ({words}). It may be back {again}."
         stopped = self.key_outage(model.gateway)
         if stopped is not None and not self._may_be_probed_by_an_order(model.gateway):
-            return f"its gateway took no order {_ago(stopped.since)}; the operator has to act."
+            return f"its gateway took no order {messages.ago(stopped.since)}; the operator has to act."
         return None
 
     def key_outage(self, gateway: str) -> Outage | None:
@@ -191,7 +191,3 @@ class Availability:
 def outage_name(outage: Outage) -> str:
     """Name what is out: "model apixo/sora-2", "key pixazo"."""
     return f"{outage.scope} {outage.subject}"
-
-
-def _ago(moment: dt.datetime) -> str:
-    return f"<t:{int(moment.timestamp())}:R>"

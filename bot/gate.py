@@ -5,7 +5,7 @@ import logging
 from collections.abc import Mapping
 from typing import Protocol
 
-from bot import pacing
+from bot import messages, pacing
 from bot.availability import Availability
 from bot.card_desk import CardDesk
 from bot.catalogue import Model
@@ -17,7 +17,6 @@ from storage.jobs import JobStore
 
 log = logging.getLogger(__name__)
 
-_STOPPED = "The gateway takes no orders now; the operator has to act. The bot waits up to a day."
 _LOOK_SECONDS = 60.0  # how soon a job behind a stopped key notices that it works again
 
 
@@ -160,7 +159,8 @@ class Gate:
         """Let the card of every waiting job say what it waits for, where that is the operator."""
         for job in list(self._waiting.values()):
             is_stopped = self._availability.key_outage(job.gateway) is not None
-            reason = _STOPPED if is_stopped and self._probes.get(job.gateway) != job.job_id else ""
+            is_held_up = is_stopped and self._probes.get(job.gateway) != job.job_id
+            reason = messages.WAITS_FOR_OPERATOR if is_held_up else ""
             if job.waiting_for != reason and job.job_id in self._waiting:
                 self._waiting[job.job_id] = dataclasses.replace(job, waiting_for=reason)
                 self._desk.show(await self._store.wait(job.job_id, reason))

@@ -33,6 +33,11 @@ WHAT_HAPPENED = {
     FailureKind.NO_CARD: "The bot could not post in this channel, so it did not start the job.",
 }
 
+# What a card says while its job waits.
+WAITS_FOR_OPERATOR = "The gateway takes no orders now; the operator has to act. The bot waits up to a day."
+WAITS_FOR_CALM = "The gateway is busy; the bot tries again."
+WAITS_FOR_REPAIR = "The gateway is out of order; the bot tries again."
+
 STAGE_TITLES = {
     Stage.QUEUED: "Waiting",
     Stage.SUBMITTING: "Ordering",
@@ -91,8 +96,8 @@ def progress(job: Job, model: Model, now: dt.datetime) -> str:
             full = pacing.bar_cells(model.timing, job.submitted_at, now)
             bar = "▰" * full + "▱" * (pacing.BAR_CELLS - full)
             end = pacing.expected_end(model.timing, job.submitted_at)
-            expected = f"usually ready {_ago(end)}" if now <= end else "takes longer than usual"
-            return f"{bar}\nAt the gateway since {_ago(job.submitted_at)} · {expected}"
+            expected = f"usually ready {ago(end)}" if now <= end else "takes longer than usual"
+            return f"{bar}\nAt the gateway since {ago(job.submitted_at)} · {expected}"
         case Stage.UNCERTAIN | Stage.FAILED if job.failure is not None:
             return failure_lines(job, job.failure)
         case Stage.CANCELLED:
@@ -178,7 +183,7 @@ def job_line(job: Job) -> str:
     """Write two lines of a list of jobs."""
     card = f" · {message_link(job, job.card_message_id)}" if job.card_message_id else ""
     return (
-        f"`{job.job_id}` **{STAGE_TITLES[job.stage]}** · {_ago(job.created_at)} · "
+        f"`{job.job_id}` **{STAGE_TITLES[job.stage]}** · {ago(job.created_at)} · "
         f"{settings_line(job.request)} · {money_line(job)}{card}\n-# {text.code(job.request.prompt, 80)}"
     )
 
@@ -252,7 +257,7 @@ def quota(standing: Standing, *, sandbox: bool) -> str:
         else "**You may order no videos here:** your limit is $0.00 a month. Staff can raise it.",
         f"Spent: {dollars(standing.sums.spent_micros)}",
         f"Held by running jobs: {dollars(standing.sums.held_micros)}",
-        f"The month turns {_ago(standing.period.turns_at)} ({_at(standing.period.turns_at)}).",
+        f"The month turns {ago(standing.period.turns_at)} ({_at(standing.period.turns_at)}).",
     ]
     if sandbox:
         lines.append("-# This is the sandbox's play money.")
@@ -291,7 +296,7 @@ def reopened(outage: Outage) -> str:
     """Answer the operator who ended an outage."""
     return (
         f"The {outage.scope} {text.code(outage.subject)} takes orders again. "
-        f"It was out since {_ago(outage.since)}: {text.code(outage.detail or _kind(outage))}"
+        f"It was out since {ago(outage.since)}: {text.code(outage.detail or _kind(outage))}"
     )
 
 
@@ -322,7 +327,8 @@ def _for(job: Job) -> str:
     return f"<@{job.user_id}>, " if job.user_id is not None else ""
 
 
-def _ago(moment: dt.datetime) -> str:
+def ago(moment: dt.datetime) -> str:
+    """Write a moment as Discord keeps it current: "in 5 minutes", "2 hours ago"."""
     return f"<t:{int(moment.timestamp())}:R>"
 
 

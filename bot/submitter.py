@@ -4,7 +4,7 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TypeVar
 
-from bot import pacing
+from bot import messages, pacing
 from bot.acts import ANSWER_GRACE_SECONDS, SUBMIT_GRACE_SECONDS, Acts
 from bot.card_desk import CardDesk
 from bot.catalogue import Catalogue
@@ -98,10 +98,9 @@ class Submitter:
             await self._gate.refused(job, failure)
             return
         lane = self._lanes[job.request.model]
-        pause, trouble = answer.after_seconds, "out of order"
+        pause, reason = answer.after_seconds, messages.WAITS_FOR_REPAIR
         if failure.kind is FailureKind.RATE_LIMITED:
-            pause, trouble = lane.slow_down(pause), "busy"
-        reason = f"The gateway is {trouble}; the bot tries again."
+            pause, reason = lane.slow_down(pause), messages.WAITS_FOR_CALM
         waiting = await self._insist(
             lambda: self._store.submit_not_accepted(job.job_id, reason, counts=answer.counts, now=now)
         )
