@@ -1,13 +1,16 @@
 """What can be ordered now: the catalogue, less what has no key, is retired or is out."""
 
-import datetime as dt
 from collections.abc import Collection
+from typing import TYPE_CHECKING
 
 from bot import messages, pacing, text
 from bot.catalogue import Catalogue, Model
 from bot.errors import BadOrder, ModelUnavailable
 from bot.models import Account, Clock, Failure, Outage, OutageScope
 from storage.outages import OutageStore
+
+if TYPE_CHECKING:
+    import datetime as dt
 
 
 class Availability:
@@ -91,8 +94,8 @@ class Availability:
         out = self.model_outage(model.model_id)
         if out is not None:
             words = text.code(out.detail or out.failure.replace("_", " "))
-            again = messages.ago(out.since + pacing.MODEL_OUT)
-            return f"its gateway said {messages.ago(out.since)} that it is gone ({words}). It may be back {again}."
+            since, until = messages.ago(out.since), messages.ago(out.since + pacing.MODEL_OUT)
+            return f"its gateway said {since} that it is gone ({words}). It may be back {until}."
         stopped = self.key_outage(model.gateway)
         if stopped is not None and not self._may_be_probed_by_an_order(model.gateway):
             return f"its gateway took no order {messages.ago(stopped.since)}; the operator has to act."
