@@ -133,6 +133,14 @@ async def test_what_the_bot_does_meanwhile_refuses_nothing_that_a_person_does(tm
         assert receipt["settlement"] == "settled"
 
 
+async def test_a_refusal_that_the_bot_tells_is_no_failure_of_the_bot(tmp_path: Path) -> None:
+    async with open_pages(tmp_path, 0) as (playground, ()):
+        told = await playground.you.slash(playground.channel, "video create", prompt="A fox", seconds=7)
+        assert told.response is not None
+        assert "makes clips of 10 or 15 seconds, not 7" in told.response.content
+        assert playground.env.errors == []
+
+
 async def test_two_pages_act_at_once_and_neither_is_refused(tmp_path: Path) -> None:
     async with open_pages(tmp_path, 2) as (playground, pages):
         receipts = await asyncio.gather(*(page.say(f"message {n}") for n, page in enumerate(pages)))

@@ -23,7 +23,7 @@ from simcord.preview._media import MediaInfo, MediaWorker
 
 from bot import media
 from bot.app import App
-from bot.errors import StartupError
+from bot.errors import StartupError, UserError
 from bot.models import Clock
 
 log = logging.getLogger(__name__)
@@ -263,12 +263,23 @@ async def _first_frame(clip: bytes) -> bytes | None:
             return None
 
 
+class _Env(simcord.Env):
+    """A world in which a refusal that the bot tells a person is no failure of the bot.
+
+    SimCord's page says "uncertain" of every act after which it recorded an error.
+    """
+
+    def _record_error(self, error: BaseException) -> None:
+        if not isinstance(getattr(error, "original", error), UserError):
+            super()._record_error(error)
+
+
 @contextlib.asynccontextmanager
 async def open_playground(
     app: App, picture_origins: MutableMapping[str, str], *, clock: Clock
 ) -> AsyncGenerator[Playground]:
     """Put the bot into a simulated Discord and start it there."""
-    env = simcord.Env(app.bot, check_errors=False)
+    env = _Env(app.bot, check_errors=False)
     env.backend.clock = cast("Any", _LiveClock(clock))
     env.backend.bot_user.name = BOT_NAME
     async with contextlib.AsyncExitStack() as stack:
