@@ -24,6 +24,7 @@ from bot.gateways.download import ClipFetcher
 from bot.gateways.pixazo import PixazoGateway
 from bot.jobs import JobService
 from bot.lane import Lane
+from bot.limits import LimitAdmin
 from bot.models import Clock, Sleep, utc_now
 from bot.quotas import Policy
 from bot.sandbox.server import SandboxServer
@@ -42,8 +43,9 @@ from cogs.video import VideoCog
 from storage.database import Database
 from storage.folder import DataFolder
 from storage.jobs import JobStore
+from storage.limits import LimitStore
+from storage.orders import OrderStore
 from storage.outages import MarkStore, OutageStore
-from storage.quotas import QuotaStore
 
 log = logging.getLogger(__name__)
 
@@ -141,7 +143,7 @@ async def open_app(
         )
     policy = Policy(
         default_member_micros=settings.default_user_monthly_limit,
-        operator_micros=settings.operator_monthly_limit,
+        caps=settings.caps,
         zone=settings.timezone,
     )
     async with contextlib.AsyncExitStack() as stack:
@@ -234,21 +236,24 @@ async def open_app(
         )
         jobs = JobService(
             store=store,
+            orders=OrderStore(database, store),
             availability=availability,
             pictures=media.PictureRoom(folder.pictures),
             policy=policy,
             driver=worker,
             clock=clock,
         )
-        spending = SpendingService(
-            store=QuotaStore(database), availability=availability, policy=policy, clock=clock
-        )
+        limits = LimitStore(database)
+        spending = SpendingService(limits=limits, availability=availability, policy=policy, clock=clock)
         cogs = (
             VideoCog(bot, jobs),
             AnimateCog(bot, jobs),
             MentionCog(bot, jobs),
             QuotaCog(spending),
-            AdminCog(spending, availability),
+            AdminCog(
+                availability=availability,
+                limits=LimitAdmin(store=limits, policy=policy, clock=clock),
+            ),
         )
         bot.attach(jobs, cogs, BUTTONS)
         app = App(

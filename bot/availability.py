@@ -48,6 +48,11 @@ class Availability:
 
     # Asking
 
+    @property
+    def gateways(self) -> tuple[str, ...]:
+        """The names of the gateways with a key."""
+        return tuple(sorted(self._gateways))
+
     def orderable(self) -> list[Model]:
         """Return the models that take orders now, in the order of the catalogue."""
         return [model for model in self.catalogue.models.values() if self.why_not(model) is None]

@@ -1,6 +1,8 @@
 """What exists to be ordered: models, modes, shapes, prices and limits, each entry checked."""
 
 import datetime as dt
+import functools
+import hashlib
 import itertools
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
@@ -121,7 +123,13 @@ class Model(_Entry):
         """Return what the request costs."""
         each = money.micros(Decimal(_one(self.price.rows, request).usd))
         count = request.seconds if self.price.unit == "second" else 1
-        return Quote(micros=each * count, estimate=self.price.estimate)
+        return Quote(micros=each * count, estimate=self.price.estimate, version=self._price_version)
+
+    @functools.cached_property
+    def _price_version(self) -> str:
+        """Name the price list by its content, so that the ledger says which one a quote was read from."""
+        digest = hashlib.sha256(self.price.model_dump_json().encode()).hexdigest()
+        return f"{self.noted_on}-{digest[:8]}"
 
     def orders(self, mode: Mode | None = None) -> Iterator[VideoRequest]:
         """Every order a person can make, but for its prompt: what prices and sizes must cover."""

@@ -93,6 +93,15 @@ class SoraBot(commands.Bot):
         await self._marks.set(_COMMANDS_MARK, digest)
         log.info("registered %d commands", len(payload))
 
+    async def operator_ids(self) -> frozenset[int]:
+        """Return who owns the bot's Discord application, a person or the members of a team."""
+        if self.owner_id is None and not self.owner_ids:
+            application = await self.application_info()
+            if application.team is not None:
+                return frozenset(member.id for member in application.team.members)
+            return frozenset({application.owner.id})
+        return frozenset(self.owner_ids or ()) | ({self.owner_id} if self.owner_id is not None else set())
+
     # May this be ordered here?
 
     def check_place(self, server_id: int | None, channel: object, permissions: discord.Permissions) -> None:

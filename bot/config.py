@@ -1,6 +1,7 @@
 """Settings: the only reader of the environment and of `.env`."""
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from zoneinfo import ZoneInfo
@@ -11,6 +12,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from bot import money
 from bot.errors import SettingsError
+from bot.quotas import Layer, Limit, Measure
 
 
 def _split(value: Any) -> Any:
@@ -40,6 +42,24 @@ def _dollars(value: Any) -> Any:
         raise ValueError("is no amount; write dollars like 12.50, at most 1000000") from error
 
 
+def _limits(value: Any) -> Any:
+    """Read limits like "day 20, job 5, at once 10" into amounts by their measure."""
+    if not isinstance(value, str):
+        return value
+    found: dict[Measure, int] = {}
+    for part in value.split(","):
+        name, _, amount = part.strip().rpartition(" ")
+        try:
+            measure = Measure(name.strip().lower())
+            number = money.parse_dollars(amount) if measure.is_money else int(amount)
+        except ValueError as error:
+            raise ValueError(f"is no list of limits; write some of: {_EXAMPLE_LIMITS}") from error
+        if measure in found or number < 0:
+            raise ValueError(f"names {measure} twice, or less than nothing; write some of: {_EXAMPLE_LIMITS}")
+        found[measure] = number
+    return found
+
+
 def _zone(value: Any) -> Any:
     """Read the name of a time zone."""
     if not isinstance(value, str):
@@ -57,10 +77,13 @@ def _host(value: str) -> str:
     return value.lower()
 
 
+_EXAMPLE_LIMITS = "day 20, week 80, month 200, job 5, at once 10, jobs a day 100"
+
 _HOST = re.compile(r"(\[[0-9a-f:.]+\]|[\w.-]+)(:\d{1,5})?", re.ASCII | re.IGNORECASE)
 
 _Key = Annotated[SecretStr | None, pydantic.BeforeValidator(_key)]
 _Micros = Annotated[int, pydantic.BeforeValidator(_dollars)]
+_Limits = Annotated[Mapping[Measure, int], NoDecode, pydantic.BeforeValidator(_limits)]
 _Zone = Annotated[ZoneInfo, pydantic.BeforeValidator(_zone)]
 _ServerIds = Annotated[tuple[Annotated[int, Field(gt=0)], ...], NoDecode, pydantic.BeforeValidator(_split)]
 _Hosts = Annotated[
@@ -109,7 +132,12 @@ class Settings(BaseSettings):
     operator_monthly_limit: Annotated[
         _Micros | None, Field(description="Dollars a month over everything.")
     ] = None
-    timezone: Annotated[_Zone, Field(description="Where the month turns.")] = ZoneInfo("UTC")
+    operator_limits: Annotated[
+        _Limits, Field(description="More limits over everything, like: day 20, job 5, at once 10.")
+    ] = {}
+    apixo_limits: Annotated[_Limits, Field(description="Limits of APIXO's key, in the same words.")] = {}
+    pixazo_limits: Annotated[_Limits, Field(description="Limits of Pixazo's key, in the same words.")] = {}
+    timezone: Annotated[_Zone, Field(description="Where days, weeks and months turn.")] = ZoneInfo("UTC")
 
     trusted_hosts: Annotated[
         _Hosts, Field(description="host or host:port allowed on private addresses and plain http.")
@@ -127,6 +155,28 @@ class Settings(BaseSettings):
         if url.scheme != "https" and url.host not in {"127.0.0.1", "localhost", "[::1]"}:
             raise ValueError("must be https: a key is sent there")
         return url
+
+    @pydantic.model_validator(mode="after")
+    def _one_limit_a_month(self) -> Self:
+        if self.operator_monthly_limit is not None and Measure.MONTH in self.operator_limits:
+            raise ValueError("OPERATOR_MONTHLY_LIMIT and OPERATOR_LIMITS both name a month; keep one")
+        return self
+
+    @property
+    def caps(self) -> tuple[Limit, ...]:
+        """The operator's limits over each key and over everything."""
+        keys = {"apixo": self.apixo_limits, "pixazo": self.pixazo_limits}
+        everything = dict(self.operator_limits)
+        if self.operator_monthly_limit is not None:
+            everything[Measure.MONTH] = self.operator_monthly_limit
+        return tuple(
+            Limit(layer=Layer.KEY, subject=gateway, measure=measure, amount=amount)
+            for gateway, limits in keys.items()
+            for measure, amount in limits.items()
+        ) + tuple(
+            Limit(layer=Layer.OPERATOR, measure=measure, amount=amount)
+            for measure, amount in everything.items()
+        )
 
     @classmethod
     def read(cls) -> Self:

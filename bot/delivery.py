@@ -7,36 +7,25 @@ from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
-import aiohttp
 import discord
 
 from bot import cards, media, messages, text
 from bot.catalogue import Catalogue
+from bot.discord_errors import TooLarge, discord_errors
 from bot.errors import ChannelClosed, DiscordTrouble
 from bot.models import Clock, Job, Stage
+from bot.pacing import CARD, DELIVERY, EDIT
 from bot.shrink import ClipShrinker
 from bot.turnstile import Turnstile
 
 log = logging.getLogger(__name__)
-
-# Who goes first at the turnstile that keeps the bot under Discord's 50 requests a second.
-DELIVERY, CARD, EDIT = range(3)
 
 MOST_DESCRIPTION = 1024  # https://discord.com/developers/docs/resources/message#attachment-object
 _MOST_MESSAGES = 300
 
 # https://discord.com/developers/docs/topics/opcodes-and-status-codes
 _UNKNOWN_MESSAGE = 10008
-_OLD_MESSAGE_EDITED_TOO_OFTEN = 30046
-_ENTITY_TOO_LARGE = 40005
-_HTTP_TOO_LARGE = 413
 _HTTP_BAD_REQUEST = 400
-_HTTP_PASSING = frozenset({401, 429})
-_SERVER_ERROR = 500
-
-
-class TooLarge(ChannelClosed):
-    """Discord took no file of this size."""
 
 
 class Delivery:
@@ -75,7 +64,7 @@ class Delivery:
         nonce = f"{job.job_id}:card:{(job.card_message_id or 0) % 1_000_000}"
         view = self._card(job)
         await self._turnstile.enter(CARD)
-        with _discord_errors(), _file(picture, cards.picture_name(job)) as files:
+        with discord_errors(), _file(picture, cards.picture_name(job)) as files:
             message = await self._channel(job).send(view=view, nonce=nonce, **files)
         return message.id
 
@@ -94,7 +83,7 @@ class Delivery:
             return
         card = self._channel(job).get_partial_message(job.card_message_id)
         try:
-            with _discord_errors():
+            with discord_errors():
                 await card.edit(view=self._card(job))
         except ChannelClosed as error:
             if job.picture is None or getattr(error.__cause__, "status", None) != _HTTP_BAD_REQUEST:
@@ -106,7 +95,7 @@ class Delivery:
             if link is None:
                 raise
             await self._turnstile.enter(EDIT)
-            with _discord_errors():
+            with discord_errors():
                 await card.edit(view=self._card(job, picture=link))
 
     async def picture_link(self, job: Job) -> str | None:
@@ -120,7 +109,7 @@ class Delivery:
         if job.card_message_id is None:
             return None
         await self._turnstile.enter(CARD)
-        with _discord_errors():
+        with discord_errors():
             try:
                 message = await self._channel(job).fetch_message(job.card_message_id)
             except discord.NotFound as error:
@@ -189,10 +178,10 @@ class Delivery:
             else messages.told(job)
         )
         await self._turnstile.enter(DELIVERY)
-        with _discord_errors():
+        with discord_errors():
             channel = await self._client.create_dm(discord.Object(job.user_id))
         await self._turnstile.enter(DELIVERY)
-        with _discord_errors():
+        with discord_errors():
             await channel.send(content, allowed_mentions=discord.AllowedMentions.none())
 
     async def _answer(self, job: Job, content: str, *, nonce: str, clip: Path | None = None) -> int:
@@ -205,7 +194,7 @@ class Delivery:
         )
         description = text.one_line(job.request.prompt, MOST_DESCRIPTION)
         await self._turnstile.enter(DELIVERY)
-        with _discord_errors(), _file(clip, f"{job.job_id}.mp4", description) as files:
+        with discord_errors(), _file(clip, f"{job.job_id}.mp4", description) as files:
             message = await self._channel(job).send(
                 content, allowed_mentions=mentions, nonce=nonce, **_replying_to(job), **files
             )
@@ -219,7 +208,7 @@ class Delivery:
         """Look among the messages since the card for one of ours; a nonce is forgotten within minutes."""
         since = discord.Object(job.card_message_id) if job.card_message_id is not None else None
         await self._turnstile.enter(DELIVERY)
-        with _discord_errors():
+        with discord_errors():
             async for message in self._channel(job).history(limit=_MOST_MESSAGES, after=since):
                 if message.author == self._client.user and is_it(message):
                     return message.id
@@ -240,7 +229,7 @@ class Delivery:
         guild = self._client.get_guild(job.server_id)
         if guild is None:
             await self._turnstile.enter(DELIVERY)
-            with _discord_errors():
+            with discord_errors():
                 guild = await self._client.fetch_guild(job.server_id, with_counts=False)
         return guild.filesize_limit
 
@@ -283,24 +272,3 @@ def _picture_links(message: discord.Message) -> Iterator[str]:
     for component in discord.ui.LayoutView.from_message(message).walk_children():
         if isinstance(component, discord.ui.Thumbnail):
             yield component.media.url
-
-
-@contextlib.contextmanager
-def _discord_errors() -> Generator[None]:
-    """Translate the library's errors into ours, once."""
-    try:
-        yield
-    except (discord.Forbidden, discord.NotFound) as error:
-        raise ChannelClosed(str(error)) from error
-    except discord.RateLimited as error:
-        raise DiscordTrouble(str(error)) from error
-    except discord.HTTPException as error:
-        if error.status == _HTTP_TOO_LARGE or error.code == _ENTITY_TOO_LARGE:
-            raise TooLarge(str(error)) from error
-        # A token that was reset while the bot runs says nothing of the channel: the process is about to end.
-        is_passing = error.status in _HTTP_PASSING or error.status >= _SERVER_ERROR
-        if is_passing or error.code == _OLD_MESSAGE_EDITED_TOO_OFTEN:
-            raise DiscordTrouble(str(error)) from error
-        raise ChannelClosed(str(error)) from error
-    except (aiohttp.ClientError, OSError) as error:
-        raise DiscordTrouble(f"{type(error).__name__}: {error}") from error

@@ -17,10 +17,7 @@ BotError
     └── TokenRefused        5  Discord does not know the token
 """
 
-import datetime as dt
-
 from bot import text
-from bot.money import dollars
 
 
 class BotError(Exception):
@@ -49,32 +46,20 @@ class ModelUnavailable(UserError):
 
 
 class OverLimit(UserError):
-    """The order costs more than a limit leaves. Amounts are micro-dollars."""
+    """The order costs more than a limit leaves. `draft_id` names it where staff may be asked for more."""
 
     def __init__(
-        self,
-        *,
-        limit_name: str,
-        limit_micros: int,
-        spent_micros: int,
-        held_micros: int,
-        price_micros: int,
-        is_estimate: bool = False,
-        turns_at: dt.datetime,
+        self, sentence: str, *, public_sentence: str, price: str, draft_id: str | None = None
     ) -> None:
-        turn = f"<t:{int(turns_at.timestamp())}:R>"
-        super().__init__(
-            f"This would go over {limit_name}: {dollars(limit_micros)} a month, of which "
-            f"{dollars(spent_micros)} is spent and {dollars(held_micros)} is held by running jobs. "
-            f"This order costs {'≈' if is_estimate else ''}{dollars(price_micros)}. "
-            f"The month turns {turn}. Nothing was charged."
-        )
-        self.limit_name = limit_name
+        super().__init__(sentence)
+        self._public_sentence = public_sentence
+        self.price = price
+        self.draft_id = draft_id
 
     @property
     def public_sentence(self) -> str:
         """Name the limit, without amounts."""
-        return f"This would go over {self.limit_name}. `/quota show` tells you more. Nothing was charged."
+        return self._public_sentence
 
 
 class NotHere(UserError):

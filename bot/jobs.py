@@ -6,13 +6,14 @@ import secrets
 import unicodedata
 from typing import Protocol
 
-from bot import media, messages, text
+from bot import media, messages, money_messages, text
 from bot.availability import Availability
 from bot.catalogue import Model
-from bot.errors import BadOrder, ModelUnavailable, NoSuchJob, UserError
-from bot.models import Clock, Job, Mode, NewJob, Picture, Quality, Shape, Upload, VideoRequest
+from bot.errors import BadOrder, ModelUnavailable, NoSuchJob, OverLimit, UserError
+from bot.models import Clock, Draft, Job, Mode, NewJob, Picture, Quality, Shape, Upload, VideoRequest
 from bot.quotas import Policy
 from storage.jobs import JobStore
+from storage.orders import OrderStore, Refusal
 
 MOST_PROMPT_FILE_BYTES = 64 * 1024
 
@@ -26,12 +27,18 @@ _ID_LENGTH = 10
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Order:
-    """What a person asked for, unchecked. `origin` names the act, so that it is never done twice."""
+    """What a person asked for, unchecked. `origin` names the act, so that it is never done twice.
+
+    `home_channel_id` is the channel whose limits and purse count: of a thread its parent.
+    """
 
     origin: str
     server_id: int
     channel_id: int
+    home_channel_id: int
     user_id: int
+    role_ids: frozenset[int] = frozenset()
+    top_role_id: int | None = None
     prompt: str | None = None
     prompt_file: Upload | None = None
     picture: Upload | None = None
@@ -62,6 +69,7 @@ class JobService:
         self,
         *,
         store: JobStore,
+        orders: OrderStore,
         availability: Availability,
         pictures: media.PictureRoom,
         policy: Policy,
@@ -69,6 +77,7 @@ class JobService:
         clock: Clock,
     ) -> None:
         self._store = store
+        self._orders = orders
         self._availability = availability
         self._pictures = pictures
         self._policy = policy
@@ -81,10 +90,13 @@ class JobService:
         """Take no more orders: the program is stopping."""
         self._closing = True
 
-    async def order(self, order: Order) -> Job:
+    async def order(self, order: Order) -> Job | Draft:
         """Check an order, keep its picture, hold its money and store it.
 
+        An order above the price that the server wants confirmed becomes a draft, which holds nothing.
+
         Raises:
+            OverLimit: a limit refuses it; where the error names a draft, its member may ask for more.
             UserError: nothing is stored and nothing is held.
         """
         if self._closing:
@@ -102,14 +114,17 @@ class JobService:
         picture = None
         if order.picture is not None:
             request, picture = await self._pictured(order.picture, model, request, shape=order.shape)
-        job = await self._store.place(
+        outcome = await self._orders.place(
             NewJob(
                 job_id=_new_id(),
                 origin=order.origin,
                 account=model.account,
                 server_id=order.server_id,
                 channel_id=order.channel_id,
+                home_channel_id=order.home_channel_id,
                 user_id=order.user_id,
+                role_ids=order.role_ids,
+                top_role_id=order.top_role_id,
                 request=request,
                 gateway=model.gateway,
                 picture=picture,
@@ -119,8 +134,20 @@ class JobService:
             self._policy,
             now=self._clock(),
         )
-        self._driver.add(job)
-        return job
+        return self._taken(outcome)
+
+    def _taken(self, outcome: Job | Draft | Refusal) -> Job | Draft:
+        """Let the worker have what became a job, and refuse what a limit refused."""
+        if isinstance(outcome, Refusal):
+            raise OverLimit(
+                money_messages.over_limit(outcome.standing, outcome.quote),
+                public_sentence=money_messages.over_limit_in_public(outcome.standing),
+                price=messages.price(outcome.quote),
+                draft_id=outcome.draft.draft_id if outcome.draft is not None else None,
+            )
+        if isinstance(outcome, Job):
+            self._driver.add(outcome)
+        return outcome
 
     async def _pictured(
         self, upload: Upload, model: Model, request: VideoRequest, *, shape: Shape | None
@@ -159,7 +186,7 @@ class JobService:
         if not (staff or job.user_id == user_id):
             raise UserError(messages.NOT_YOURS.format(job_id=job.job_id))
         by = "by its member" if job.user_id == user_id else "by staff"
-        cancelled = await self._store.cancel(job.job_id, by=by, now=self._clock())
+        cancelled = await self._store.cancel(job.job_id, by=by, user_id=user_id, now=self._clock())
         if cancelled is None:
             raise UserError(messages.cannot_stop(await self._store.get(job.job_id) or job))
         self._driver.drop(cancelled)

@@ -7,7 +7,6 @@ from bot import pacing, text
 from bot.catalogue import Model
 from bot.models import Failure, FailureKind, Job, Outage, Quote, Stage, VideoRequest
 from bot.money import dollars
-from bot.quotas import Standing
 
 MOST_ADDRESS = 1000  # of a link, in messages of 2,000 characters
 
@@ -158,7 +157,7 @@ def linked(link: str, until: dt.datetime) -> str:
         return "The file could not be posted here, and the gateway gave no link that could be shown."
     return (
         f"The file could not be posted here: {address}\n"
-        f"The gateway promises it until {_at(until)}; it may end sooner."
+        f"The gateway promises it until {at(until)}; it may end sooner."
     )
 
 
@@ -236,34 +235,6 @@ def cannot_stop(job: Job) -> str:
     return f"Job `{job.job_id}` {why}"
 
 
-def limit_set(user_id: int, amount_micros: int) -> str:
-    """Answer staff who set a limit."""
-    if not amount_micros:
-        return f"<@{user_id}> may order no videos here ($0.00 a month)."
-    return f"<@{user_id}> may spend {dollars(amount_micros)} a month here."
-
-
-def limit_cleared(user_id: int, default_micros: int, *, had_one: bool) -> str:
-    """Answer staff who cleared a limit."""
-    before = "" if had_one else "There was no limit of their own. "
-    return f"{before}For <@{user_id}> the default counts: {dollars(default_micros)} a month here."
-
-
-def quota(standing: Standing, *, sandbox: bool) -> str:
-    """Write where a member stands this month."""
-    lines = [
-        f"**{dollars(standing.left_micros)} left** of {dollars(standing.limit_micros)} this month"
-        if standing.limit_micros
-        else "**You may order no videos here:** your limit is $0.00 a month. Staff can raise it.",
-        f"Spent: {dollars(standing.sums.spent_micros)}",
-        f"Held by running jobs: {dollars(standing.sums.held_micros)}",
-        f"The month turns {ago(standing.period.turns_at)} ({_at(standing.period.turns_at)}).",
-    ]
-    if sandbox:
-        lines.append("-# This is the sandbox's play money.")
-    return "\n".join(lines)
-
-
 def model_lines(model: Model, why_not: str | None) -> str:
     """Write what a model makes and costs, and whether it can be ordered."""
     mark = "🔴" if why_not else {"available": "🟢", "doubtful": "🟡"}.get(model.status, "🔴")
@@ -332,7 +303,8 @@ def ago(moment: dt.datetime) -> str:
     return f"<t:{int(moment.timestamp())}:R>"
 
 
-def _at(moment: dt.datetime) -> str:
+def at(moment: dt.datetime) -> str:
+    """Write a moment as a date and time in each reader's own zone."""
     return f"<t:{int(moment.timestamp())}:f>"
 
 

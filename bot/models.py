@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from enum import StrEnum
 from pathlib import Path
 from typing import Protocol, TypeAlias
+from zoneinfo import ZoneInfo
 
 
 class Mode(StrEnum):
@@ -53,6 +54,15 @@ class Stage(StrEnum):
     def is_open(self) -> bool:
         """Whether the worker still has something to do for the video itself."""
         return self not in {Stage.DONE, Stage.FAILED, Stage.CANCELLED}
+
+
+class Budget(StrEnum):
+    """Whose money a job is charged to. The first two are the member's own quota."""
+
+    MEMBER = "member"  # bounded by their own limit or the default one
+    ROLE = "role"  # bounded by the limit of one of their roles
+    PURSE = "purse"  # the channel's
+    APPROVAL = "approval"  # granted by staff for this one job
 
 
 class FailureKind(StrEnum):
@@ -122,10 +132,22 @@ class VideoRequest:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Quote:
-    """What a request costs. `estimate` marks prices the gateway does not state (shown with ≈)."""
+    """What a request costs. `estimate` marks prices the gateway does not state (shown with ≈).
+
+    `version` names the price list it was read from.
+    """
 
     micros: int
     estimate: bool
+    version: str = ""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Charge:
+    """The budget a job is charged to; `subject_id` is the id of the role or purse, where it is one."""
+
+    budget: Budget
+    subject_id: int | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -140,6 +162,7 @@ class Job:
     account: Account
     server_id: int
     channel_id: int
+    home_channel_id: int
     member_id: int
     user_id: int | None
     request: VideoRequest
@@ -154,8 +177,12 @@ class Job:
     result_urls: tuple[str, ...]
     clip: Path | None
     quote: Quote
+    charge: Charge
+    role_id: int | None
+    cost_micros: int | None
     held_micros: int
     settled_micros: int
+    corrected_micros: int
     card_message_id: int | None
     card_stage: Stage | None
     video_message_id: int | None
@@ -168,19 +195,125 @@ class Job:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class NewJob:
-    """A checked and priced order, ready to be stored."""
+    """A checked and priced order, ready to be stored.
+
+    `home_channel_id` is the channel whose limits and purse count: of a thread its parent. `role_ids` are all
+    the member's roles, `top_role_id` their highest one: a job counts in one role only.
+    """
 
     job_id: str
     origin: str
     account: Account
     server_id: int
     channel_id: int
+    home_channel_id: int
     user_id: int
+    role_ids: frozenset[int] = frozenset()
+    top_role_id: int | None = None
     request: VideoRequest
     gateway: str
     picture: Picture | None
     note: str
     quote: Quote
+
+
+class DraftStage(StrEnum):
+    """Where an order stands that waits for a yes."""
+
+    QUOTED = "quoted"  # its member has to confirm the price
+    REFUSED = "refused"  # over a limit; its member may ask for more
+    ASKED = "asked"  # staff have to decide
+    ORDERED = "ordered"  # it became a job
+    DENIED = "denied"  # staff said no
+    DROPPED = "dropped"  # its member said no, or left
+    EXPIRED = "expired"  # nobody said anything for a day
+
+    @property
+    def is_open(self) -> bool:
+        """Whether somebody's yes still makes it a job."""
+        return self in {DraftStage.QUOTED, DraftStage.REFUSED, DraftStage.ASKED}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Draft:
+    """A checked and priced order that waits for a yes.
+
+    `why` is the refusal that staff read, `member_id` the requester's row, and `new.user_id` is 0 where the
+    person was forgotten.
+    """
+
+    draft_id: str
+    new: NewJob
+    member_id: int
+    stage: DraftStage
+    why: str
+    created_at: dt.datetime
+    expires_at: dt.datetime
+    staff_channel_id: int | None
+    staff_message_id: int | None
+    shown_stage: DraftStage | None
+    decider_id: int | None
+    job_id: str | None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ServerSettings:
+    """What staff set for their server; `zone` is None where the operator's counts."""
+
+    zone: ZoneInfo | None = None
+    staff_channel_id: int | None = None
+    approver_role_id: int | None = None
+    confirm_above_micros: int = 2_000_000
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Purse:
+    """A channel's own budget, in micro-dollars; it ends at a time, when closed, or when it is empty."""
+
+    purse_id: int
+    server_id: int
+    channel_id: int
+    amount_micros: int
+    spent_micros: int
+    held_micros: int
+    opened_at: dt.datetime
+    ends_at: dt.datetime | None
+    closed_at: dt.datetime | None
+
+    @property
+    def left_micros(self) -> int:
+        """What can still be ordered from it."""
+        return max(0, self.amount_micros - self.spent_micros - self.held_micros)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Act:
+    """What staff or the operator did. `what` and `reason` name no person: `about_user_id` does."""
+
+    act_id: str
+    server_id: int
+    actor_user_id: int | None
+    act: str
+    about_user_id: int | None
+    what: str
+    reason: str
+    at: dt.datetime
+
+
+class PauseScope(StrEnum):
+    """What takes no orders until somebody resumes it."""
+
+    SERVER = "server"
+    GATEWAY = "gateway"
+    MODEL = "model"
+
+
+class RuleScope(StrEnum):
+    """What an access rule is about."""
+
+    ROLE = "role"
+    MEMBER = "member"
+    CHANNEL = "channel"
 
 
 class OutageScope(StrEnum):

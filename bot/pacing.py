@@ -24,6 +24,9 @@ CHANNEL_EDIT_SECONDS = 3.0
 EDITS_PER_SECOND = 10
 DISCORD_REQUESTS_PER_SECOND = 40  # Discord's global limit is 50; the rest is for the library's own
 
+# Who goes first at the turnstile that keeps the bot under Discord's 50 requests a second.
+DELIVERY, CARD, EDIT = range(3)
+
 BAR_CELLS = 12
 
 

@@ -5,16 +5,16 @@ from bot.errors import BadOrder
 from bot.models import Account, Clock
 from bot.money import parse_dollars
 from bot.quotas import Policy, Standing
-from storage.quotas import QuotaStore
+from storage.limits import LimitStore
 
 
 class SpendingService:
-    """Members' monthly limits, per server."""
+    """Where the limits of members stand."""
 
     def __init__(
-        self, *, store: QuotaStore, availability: Availability, policy: Policy, clock: Clock
+        self, *, limits: LimitStore, availability: Availability, policy: Policy, clock: Clock
     ) -> None:
-        self._store = store
+        self._limits = limits
         self._availability = availability
         self._policy = policy
         self._clock = clock
@@ -29,27 +29,31 @@ class SpendingService:
         """The monthly limit of members without one of their own."""
         return self._policy.default_member_micros
 
-    async def standing(self, server_id: int, user_id: int) -> Standing:
-        """Return where a member stands this month."""
-        return await self._store.standing(
-            server_id, user_id, account=self._availability.account, policy=self._policy, now=self._clock()
+    async def standings(
+        self, *, server_id: int, home_channel_id: int, user_id: int, role_ids: frozenset[int]
+    ) -> list[Standing]:
+        """Return where every limit stands that bears on an order of this person here."""
+        return await self._limits.standings(
+            server_id=server_id,
+            channel_id=home_channel_id,
+            user_id=user_id,
+            role_ids=role_ids,
+            account=self._availability.account,
+            gateways=self._availability.gateways,
+            policy=self._policy,
+            now=self._clock(),
         )
 
-    async def set_limit(self, server_id: int, user_id: int, amount: str, *, by: int) -> int:
-        """Set a member's monthly limit from what staff typed; return it in micro-dollars.
 
-        Raises:
-            BadOrder: it is no amount.
-        """
-        try:
-            micros = parse_dollars(amount)
-        except ValueError as error:
-            raise BadOrder(
-                "That is no amount. Write dollars with at most two decimals, like `12.50`, up to $1,000,000."
-            ) from error
-        await self._store.set_limit(server_id, user_id, micros, set_by=by, now=self._clock())
-        return micros
+def amount(typed: str) -> int:
+    """Read an amount of dollars that staff typed into micro-dollars.
 
-    async def clear_limit(self, server_id: int, user_id: int) -> bool:
-        """Take a member's own limit away; return whether there was one."""
-        return await self._store.clear_limit(server_id, user_id)
+    Raises:
+        BadOrder: it is none.
+    """
+    try:
+        return parse_dollars(typed)
+    except ValueError as error:
+        raise BadOrder(
+            "That is no amount. Write dollars with at most two decimals, like `12.50`, up to $1,000,000."
+        ) from error

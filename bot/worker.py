@@ -233,8 +233,8 @@ class JobWorker:
 
     async def _watch(self, job: Job) -> None:
         match await self._watcher.last_word(job):
-            case Finished(urls=urls):
-                await self._store.rendered(job.job_id, urls, now=self._clock())
+            case Finished(urls=urls, cost_micros=cost):
+                await self._store.rendered(job.job_id, urls, cost_micros=cost, now=self._clock())
             case Failed(failure=failure):
                 await self._fail(job, failure)
             case Lost(detail=detail):

@@ -8,7 +8,7 @@ from discord.ext import commands
 
 from bot.client import SoraBot
 from bot.jobs import JobService, Order
-from cogs.ordering import first_picture, upload
+from cogs.ordering import first_picture, home_channel, person, upload
 
 REFUSAL_SECONDS = 30
 _BY_A_PERSON = {discord.MessageType.default, discord.MessageType.reply}
@@ -51,7 +51,8 @@ class MentionCog(commands.Cog):
             origin=f"message:{message.id}",
             server_id=server_id,
             channel_id=message.channel.id,
-            user_id=message.author.id,
+            home_channel_id=home_channel(message.channel),
+            **person(message.author),
             prompt=prompt,
             picture=upload(self._bot, picture) if picture is not None else None,
             note=note,

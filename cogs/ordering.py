@@ -58,10 +58,36 @@ async def order(interaction: discord.Interaction[SoraBot], jobs: JobService, **w
     job = await jobs.order(
         Order(
             origin=f"interaction:{interaction.id}",
-            server_id=interaction.guild_id or 0,
-            channel_id=interaction.channel_id or 0,
-            user_id=interaction.user.id,
+            **place(interaction),
             **wishes,
         )
     )
     await answer(interaction, messages.acknowledged(job))
+
+
+def place(interaction: discord.Interaction[SoraBot]) -> dict[str, Any]:
+    """Say where a person acts, and who they are to the limits there."""
+    return {
+        "server_id": interaction.guild_id or 0,
+        "channel_id": interaction.channel_id or 0,
+        "home_channel_id": home_channel(interaction.channel),
+        **person(interaction.user),
+    }
+
+
+def home_channel(channel: object) -> int:
+    """Return the id of the channel whose limits and purse count: of a thread its parent."""
+    if isinstance(channel, discord.Thread):
+        return channel.parent_id
+    return getattr(channel, "id", 0)
+
+
+def person(user: discord.User | discord.Member) -> dict[str, Any]:
+    """Say who orders, with all their roles and the highest one (everyone's is no role to count in)."""
+    roles = user.roles if isinstance(user, discord.Member) else []
+    top = max((role for role in roles if not role.is_default()), default=None)
+    return {
+        "user_id": user.id,
+        "role_ids": frozenset(role.id for role in roles),
+        "top_role_id": top.id if top is not None else None,
+    }

@@ -4,9 +4,10 @@ import discord
 from discord import app_commands
 from discord.ext import commands
 
-from bot import messages
+from bot import money_messages
 from bot.client import SoraBot, answer
 from bot.spending import SpendingService
+from cogs.ordering import place
 
 
 class QuotaCog(commands.GroupCog, group_name="quota", group_description="What you may spend on videos."):
@@ -19,5 +20,11 @@ class QuotaCog(commands.GroupCog, group_name="quota", group_description="What yo
     async def show(self, interaction: discord.Interaction[SoraBot]) -> None:
         """Show what I spent, what running jobs hold, what is left and when the month turns."""
         await interaction.response.defer(ephemeral=True, thinking=True)
-        standing = await self._spending.standing(interaction.guild_id or 0, interaction.user.id)
-        await answer(interaction, messages.quota(standing, sandbox=self._spending.is_sandbox))
+        where = place(interaction)
+        standings = await self._spending.standings(
+            server_id=where["server_id"],
+            home_channel_id=where["home_channel_id"],
+            user_id=where["user_id"],
+            role_ids=where["role_ids"],
+        )
+        await answer(interaction, money_messages.quota(standings, sandbox=self._spending.is_sandbox))

@@ -2,7 +2,7 @@
 
 import datetime as dt
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.models import (
     Account,
+    Budget,
+    Charge,
+    DraftStage,
     Failure,
     FailureKind,
     Job,
@@ -23,11 +26,11 @@ from bot.models import (
     Stage,
     VideoRequest,
 )
-from bot.quotas import Policy
-from storage import ledger, quotas
+from storage import ledger, members
 from storage.database import Database, Store, reads, writes
-from storage.schema import EntryKind, jobs, members, stage_history
+from storage.schema import EntryKind, drafts, jobs, stage_history
 from storage.schema import ledger as entries
+from storage.schema import members as people
 
 _OPEN = tuple(stage for stage in Stage if stage.is_open)
 _TOLD = (Stage.FAILED, Stage.UNCERTAIN)
@@ -42,35 +45,42 @@ class JobStore(Store):
 
     def __init__(self, database: Database, *, pictures: Path, clips: Path) -> None:
         super().__init__(database)
-        self._pictures = pictures
+        self.pictures = pictures
         self._clips = clips
 
-    # Ordering
+    # Ordering; `storage/orders.py` decides whether there may be a job
 
-    @writes
-    async def place(
-        self, connection: AsyncConnection, new: NewJob, policy: Policy, *, now: dt.datetime
+    async def insert(
+        self, connection: AsyncConnection, new: NewJob, member_id: int, charge: Charge, *, now: dt.datetime
     ) -> Job:
-        """Check the limits, hold the money and store the job, all in one transaction.
-
-        An origin that was stored before gives the job it made: it is never ordered again.
-
-        Raises:
-            OverLimit: nothing was stored and nothing is held.
-        """
-        earlier = await self._find(connection, jobs.c.origin == new.origin)
-        if earlier is not None:
-            return earlier
-        member = await quotas.member_id(connection, new.server_id, new.user_id)
-        for standing in await quotas.standings(
-            connection, member=member, account=new.account, policy=policy, now=now
-        ):
-            standing.check(new.quote.micros, is_estimate=new.quote.estimate)
-        await connection.execute(sa.insert(jobs).values(**_columns(new), member_id=member, created_at=now))
+        """Store a job and hold its money, in a transaction that made sure of both."""
+        await connection.execute(
+            sa.insert(jobs).values(
+                **columns(new),
+                stage=Stage.QUEUED,
+                member_id=member_id,
+                role_id=new.top_role_id,
+                budget=charge.budget,
+                budget_id=charge.subject_id,
+                created_at=now,
+            )
+        )
         await self._remember(connection, new.job_id, Stage.QUEUED, "ordered", now)
         job = await self._get(connection, new.job_id)
-        await ledger.book(connection, job, EntryKind.HOLD, new.quote.micros, reason="ordered", now=now)
+        await ledger.book(
+            connection,
+            job,
+            EntryKind.HOLD,
+            new.quote.micros,
+            reason="ordered",
+            actor_id=member_id,
+            now=now,
+        )
         return await self._get(connection, new.job_id)
+
+    async def of_origin(self, connection: AsyncConnection, origin: str) -> Job | None:
+        """Return the job that an act has made."""
+        return await self._find(connection, jobs.c.origin == origin)
 
     # The way of a job
 
@@ -140,17 +150,27 @@ class JobStore(Store):
             failure_detail=detail,
         )
 
-    async def rendered(self, job_id: str, urls: Sequence[str], *, now: dt.datetime) -> Job | None:
-        """The gateway named the clip."""
+    async def rendered(
+        self, job_id: str, urls: Sequence[str], *, cost_micros: int | None = None, now: dt.datetime
+    ) -> Job | None:
+        """The gateway named the clip, and where it tells it what the clip cost."""
         return await self._move(
-            job_id, {Stage.RENDERING}, Stage.FETCHING, now, result_urls=json.dumps(list(urls))
+            job_id,
+            {Stage.RENDERING},
+            Stage.FETCHING,
+            now,
+            result_urls=json.dumps(list(urls)),
+            cost_micros=cost_micros,
         )
 
     @writes
     async def fetched(
         self, connection: AsyncConnection, job_id: str, clip: Path, *, now: dt.datetime
     ) -> Job | None:
-        """The clip is on disk: the member has what they pay for, so the money settles with it."""
+        """The clip is on disk: the member has what they pay for, so the money settles with it.
+
+        They pay the smaller of quote and cost; what the gateway took beyond the quote is the operator's.
+        """
         job = await self._change(
             connection,
             job_id,
@@ -162,7 +182,22 @@ class JobStore(Store):
         )
         if job is None:
             return None
-        await ledger.book(connection, job, EntryKind.SETTLE, job.held_micros, reason="clip fetched", now=now)
+        held = job.held_micros
+        cost = held if job.cost_micros is None else job.cost_micros
+        await ledger.book(connection, job, EntryKind.SETTLE, min(held, cost), reason="clip fetched", now=now)
+        if cost < held:
+            await ledger.book(
+                connection, job, EntryKind.RELEASE, held - cost, reason="cost less than quoted", now=now
+            )
+        if cost > held:
+            await ledger.book(
+                connection,
+                job,
+                EntryKind.POSSIBLE_CHARGE,
+                cost - held,
+                reason="cost more than quoted",
+                now=now,
+            )
         return await self._get(connection, job_id)
 
     async def delivered(
@@ -217,11 +252,18 @@ class JobStore(Store):
 
     @writes
     async def cancel(
-        self, connection: AsyncConnection, job_id: str, *, by: str, now: dt.datetime
+        self,
+        connection: AsyncConnection,
+        job_id: str,
+        *,
+        by: str,
+        user_id: int | None = None,
+        now: dt.datetime,
     ) -> Job | None:
         """End a job that was never submitted and give the held money back.
 
-        `by` is written into the ledger for good ("by its member"), so it must name nobody.
+        `by` is written into the ledger for good ("by its member"), so it must name nobody; the entry's actor
+        is the row of `user_id`.
         """
         job = await self._change(
             connection,
@@ -235,8 +277,15 @@ class JobStore(Store):
         )
         if job is None:
             return None
+        actor = None if user_id is None else await members.row(connection, job.server_id, user_id)
         await ledger.book(
-            connection, job, EntryKind.RELEASE, job.held_micros, reason=f"cancelled {by}", now=now
+            connection,
+            job,
+            EntryKind.RELEASE,
+            job.held_micros,
+            reason=f"cancelled {by}",
+            actor_id=actor,
+            now=now,
         )
         return await self._get(connection, job_id)
 
@@ -281,7 +330,7 @@ class JobStore(Store):
         only_open: bool = False,
     ) -> list[Job]:
         """Return a member's jobs in a server, newest first."""
-        mine = sa.and_(jobs.c.server_id == server_id, members.c.discord_id == user_id)
+        mine = sa.and_(jobs.c.server_id == server_id, people.c.discord_id == user_id)
         where = sa.and_(mine, jobs.c.stage.in_(_OPEN)) if only_open else mine
         return await self._select(
             connection, where, jobs.c.created_at.desc(), jobs.c.job_id, offset=offset, limit=limit
@@ -289,9 +338,17 @@ class JobStore(Store):
 
     @reads
     async def files_needed(self, connection: AsyncConnection, since: dt.datetime) -> set[str]:
-        """Return the names of pictures and clips of jobs that are open or ended after a moment."""
+        """Return the names of files of jobs that are open or ended after a moment, and of open drafts."""
         recent = sa.or_(jobs.c.stage.in_(_OPEN), jobs.c.finished_at >= since)
-        rows = await connection.execute(sa.select(jobs.c.picture_name, jobs.c.clip_name).where(recent))
+        rows = await connection.execute(
+            sa.select(jobs.c.picture_name, jobs.c.clip_name)
+            .where(recent)
+            .union_all(
+                sa.select(drafts.c.picture_name, sa.null()).where(
+                    drafts.c.stage.in_([stage for stage in DraftStage if stage.is_open])
+                )
+            )
+        )
         return {name for row in rows for name in row if name is not None}
 
     # How it is done
@@ -356,74 +413,69 @@ class JobStore(Store):
         query = (
             sa.select(
                 jobs,
-                members.c.discord_id,
+                people.c.discord_id,
                 _booked(EntryKind.HOLD),
                 _booked(EntryKind.SETTLE),
                 _booked(EntryKind.RELEASE),
+                _booked(EntryKind.CORRECTION),
             )
-            .join(members, members.c.member_id == jobs.c.member_id)
+            .join(people, people.c.member_id == jobs.c.member_id)
             .where(where)
             .order_by(*order)
             .offset(offset)
             .limit(limit)
         )
-        return [self._job(row) for row in await connection.execute(query)]
+        return [self._job(row) for row in (await connection.execute(query)).mappings()]
 
-    def _job(self, row: Any) -> Job:
+    def _job(self, row: sa.RowMapping) -> Job:
         return Job(
-            job_id=row.job_id,
-            origin=row.origin,
-            account=Account(row.account),
-            server_id=row.server_id,
-            channel_id=row.channel_id,
-            member_id=row.member_id,
-            user_id=row.discord_id,
-            request=VideoRequest(
-                model=row.model,
-                mode=Mode(row.mode),
-                prompt=row.prompt,
-                seconds=row.seconds,
-                shape=Shape(row.shape),
-                quality=Quality(row.quality) if row.quality else None,
-                keep_watermark=None if row.keep_watermark is None else bool(row.keep_watermark),
-            ),
-            gateway=row.gateway,
-            picture=Picture(
-                path=self._pictures / row.picture_name,
-                content_type=row.picture_type,
-                width=row.picture_width,
-                height=row.picture_height,
-                cropped=bool(row.picture_cropped),
-            )
-            if row.picture_name
-            else None,
-            note=row.note,
-            stage=Stage(row.stage),
+            job_id=row["job_id"],
+            origin=row["origin"],
+            account=Account(row["account"]),
+            server_id=row["server_id"],
+            channel_id=row["channel_id"],
+            home_channel_id=row["home_channel_id"] or row["channel_id"],
+            member_id=row["member_id"],
+            user_id=row["discord_id"],
+            request=request_of(row),
+            gateway=row["gateway"],
+            picture=picture_of(row, self.pictures),
+            note=row["note"],
+            stage=Stage(row["stage"]),
             failure=Failure(
-                kind=FailureKind(row.failure), detail=row.failure_detail or "", code=row.failure_code or ""
+                kind=FailureKind(row["failure"]),
+                detail=row["failure_detail"] or "",
+                code=row["failure_code"] or "",
             )
-            if row.failure
+            if row["failure"]
             else None,
-            waiting_for=row.waiting_for,
-            task_id=row.task_id,
-            submit_tries=row.submit_tries,
-            result_urls=tuple(json.loads(row.result_urls)),
-            clip=self._clips / row.clip_name if row.clip_name else None,
-            quote=Quote(micros=row.quote_micros, estimate=bool(row.estimate)),
-            held_micros=row.hold - row.settle - row.release,
-            settled_micros=row.settle,
-            card_message_id=row.card_message_id,
-            card_stage=Stage(row.card_stage) if row.card_stage else None,
-            video_message_id=row.video_message_id,
-            told_stage=Stage(row.told_stage) if row.told_stage else None,
-            created_at=row.created_at,
-            submitted_at=row.submitted_at,
-            fetched_at=row.fetched_at,
-            finished_at=row.finished_at,
+            waiting_for=row["waiting_for"],
+            task_id=row["task_id"],
+            submit_tries=row["submit_tries"],
+            result_urls=tuple(json.loads(row["result_urls"])),
+            clip=self._clips / row["clip_name"] if row["clip_name"] else None,
+            quote=Quote(
+                micros=row["quote_micros"], estimate=bool(row["estimate"]), version=row["price_version"]
+            ),
+            charge=Charge(budget=Budget(row["budget"]), subject_id=row["budget_id"]),
+            role_id=row["role_id"],
+            cost_micros=row["cost_micros"],
+            held_micros=row["hold"] - row["settle"] - row["release"],
+            settled_micros=row["settle"],
+            corrected_micros=row["correction"],
+            card_message_id=row["card_message_id"],
+            card_stage=Stage(row["card_stage"]) if row["card_stage"] else None,
+            video_message_id=row["video_message_id"],
+            told_stage=Stage(row["told_stage"]) if row["told_stage"] else None,
+            created_at=row["created_at"],
+            submitted_at=row["submitted_at"],
+            fetched_at=row["fetched_at"],
+            finished_at=row["finished_at"],
         )
 
 
-def _columns(new: NewJob) -> dict[str, Any]:
+def columns(new: NewJob) -> dict[str, Any]:
+    """Return what an order says, as its columns; a draft keeps the same as JSON."""
     request, picture = new.request, new.picture
     return {
         "job_id": new.job_id,
@@ -431,6 +483,7 @@ def _columns(new: NewJob) -> dict[str, Any]:
         "account": new.account,
         "server_id": new.server_id,
         "channel_id": new.channel_id,
+        "home_channel_id": new.home_channel_id,
         "mode": request.mode,
         "model": request.model,
         "gateway": new.gateway,
@@ -445,10 +498,36 @@ def _columns(new: NewJob) -> dict[str, Any]:
         "picture_height": picture and picture.height,
         "picture_cropped": picture and picture.cropped,
         "note": new.note,
-        "stage": Stage.QUEUED,
         "quote_micros": new.quote.micros,
         "estimate": new.quote.estimate,
+        "price_version": new.quote.version,
     }
+
+
+def request_of(values: Mapping[Any, Any]) -> VideoRequest:
+    """Read back what was ordered."""
+    return VideoRequest(
+        model=values["model"],
+        mode=Mode(values["mode"]),
+        prompt=values["prompt"],
+        seconds=values["seconds"],
+        shape=Shape(values["shape"]),
+        quality=Quality(values["quality"]) if values["quality"] else None,
+        keep_watermark=None if values["keep_watermark"] is None else bool(values["keep_watermark"]),
+    )
+
+
+def picture_of(values: Mapping[Any, Any], folder: Path) -> Picture | None:
+    """Read back which picture was kept for it."""
+    if not values["picture_name"]:
+        return None
+    return Picture(
+        path=folder / values["picture_name"],
+        content_type=values["picture_type"],
+        width=values["picture_width"],
+        height=values["picture_height"],
+        cropped=bool(values["picture_cropped"]),
+    )
 
 
 def _booked(kind: EntryKind) -> sa.Label[int]:

@@ -7,7 +7,8 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import CheckConstraint, Column, ForeignKey, Index, Integer, String, UniqueConstraint
 
-from bot.models import Account, OutageScope, Stage
+from bot.models import Account, Budget, DraftStage, OutageScope, PauseScope, RuleScope, Stage
+from bot.quotas import Layer, Measure
 
 FIXED_ISO = "%Y-%m-%dT%H:%M:%S.%fZ"
 
@@ -43,14 +44,14 @@ class ForeignText(sa.types.TypeDecorator[str]):
 
 
 class EntryKind(StrEnum):
-    """What an entry of the ledger does. All but the last two belong to a job, once each."""
+    """What an entry of the ledger does. The last two name the act that made them."""
 
     HOLD = "hold"  # set aside when the job is ordered
     SETTLE = "settle"  # spent, out of what is held
     RELEASE = "release"  # given back, out of what is held
-    POSSIBLE_CHARGE = "possible_charge"  # the operator's: a gateway may have taken it for a failure
-    GRANT = "grant"
-    CORRECTION = "correction"
+    POSSIBLE_CHARGE = "possible_charge"  # the operator's: what a gateway took, or may have, beyond settles
+    GRANT = "grant"  # on top of a member's limit in the periods it is made in, or for one approved job
+    CORRECTION = "correction"  # of what was settled, given back by staff
 
 
 def _one_of(column: str, values: type[StrEnum]) -> str:
@@ -66,6 +67,7 @@ members = sa.Table(
     Column("server_id", Integer, nullable=False),
     # The one place with a person's Discord id; blanking it forgets the person and keeps the sums.
     Column("discord_id", Integer, nullable=True),
+    Column("wants_alerts", Integer, nullable=False, server_default="0"),
     UniqueConstraint("server_id", "discord_id", name="member_is_one_row_per_server"),
 )
 
@@ -111,6 +113,13 @@ jobs = sa.Table(
     Column("submitted_at", UtcTime, nullable=True),
     Column("fetched_at", UtcTime, nullable=True),
     Column("finished_at", UtcTime, nullable=True),
+    # The channel whose limits and purse count: of a thread its parent. NULL where it is `channel_id`.
+    Column("home_channel_id", Integer, nullable=True),
+    Column("budget", String, nullable=False, server_default="member"),
+    Column("budget_id", Integer, nullable=True),
+    Column("role_id", Integer, nullable=True),  # the member's highest when they ordered
+    Column("price_version", String, nullable=False, server_default=""),
+    Column("cost_micros", Integer, nullable=True),  # what the gateway says it took
     UniqueConstraint("origin", name="job_is_ordered_once"),
     UniqueConstraint("gateway", "task_id", name="task_belongs_to_one_job"),
     CheckConstraint(_one_of("stage", Stage), name="job_stage_is_known"),
@@ -121,6 +130,7 @@ jobs = sa.Table(
     CheckConstraint("stage <> 'failed' OR failure IS NOT NULL", name="failed_job_has_a_reason"),
     Index("jobs_by_stage", "stage"),
     Index("jobs_by_member", "member_id", "created_at"),
+    Index("jobs_by_server", "server_id", "created_at"),
 )
 
 stage_history = sa.Table(
@@ -141,32 +151,193 @@ ledger = sa.Table(
     Column("entry_id", Integer, primary_key=True),
     Column("job_id", String, ForeignKey("jobs.job_id"), nullable=True),
     Column("server_id", Integer, nullable=False),
+    Column("channel_id", Integer, nullable=True),
     Column("member_id", Integer, ForeignKey("members.member_id"), nullable=False),
     Column("account", String, nullable=False),
     Column("kind", String, nullable=False),
     Column("amount_micros", Integer, nullable=False),
     Column("model", String, nullable=True),
-    Column("reason", String, nullable=False),
-    # When the job was ordered: every entry of a job counts in that month, however late it is made.
+    Column("gateway", String, nullable=True),
+    Column("role_id", Integer, nullable=True),
+    Column("budget", String, nullable=False),
+    Column("budget_id", Integer, nullable=True),
+    Column("price_version", String, nullable=False),
+    # Who caused it; NULL is the bot itself.
+    Column("actor_id", Integer, ForeignKey("members.member_id"), nullable=True),
+    Column("act_id", String, ForeignKey("acts.act_id"), nullable=True),
+    Column("reason", ForeignText, nullable=False),
+    # When the job was ordered: every entry of a job counts in that period, however late it is made.
     Column("ordered_at", UtcTime, nullable=False),
     Column("created_at", UtcTime, nullable=False),
     UniqueConstraint("job_id", "kind", name="job_has_one_entry_of_a_kind"),
+    UniqueConstraint("act_id", name="act_makes_one_entry"),
     CheckConstraint(_one_of("kind", EntryKind), name="entry_kind_is_known"),
-    CheckConstraint("job_id IS NOT NULL OR kind IN ('grant', 'correction')", name="entry_names_its_job"),
+    CheckConstraint("job_id IS NOT NULL OR kind = 'grant'", name="entry_names_its_job"),
+    CheckConstraint("(act_id IS NOT NULL) = (kind IN ('grant', 'correction'))", name="entry_names_its_act"),
     CheckConstraint(_one_of("account", Account), name="entry_account_is_known"),
+    CheckConstraint(_one_of("budget", Budget), name="entry_budget_is_known"),
     CheckConstraint("amount_micros >= 0", name="entry_is_not_negative"),
-    Index("ledger_by_member", "account", "member_id", "ordered_at", "kind", "amount_micros"),
-    Index("ledger_by_time", "account", "ordered_at", "kind", "amount_micros"),
+    Index("ledger_by_server", "server_id", "account", "ordered_at"),
+    Index("ledger_by_member", "member_id", "account", "ordered_at"),
+    Index("ledger_by_gateway", "gateway", "created_at"),
 )
 
+# Sums of the ledger by what they count for and the quarter of an hour (of UTC, since the epoch) in which the
+# jobs were ordered: any calendar period of any time zone is whole quarters. A trigger on the ledger alone
+# writes them, so that no sum ever rescans the history; `storage/proof.py` compares them with the entries.
+totals = sa.Table(
+    "totals",
+    metadata,
+    Column("account", String, primary_key=True),
+    Column("scope", String, primary_key=True),
+    Column("subject", String, primary_key=True),
+    Column("quarter", Integer, primary_key=True),
+    Column("spent_micros", Integer, nullable=False),
+    Column("held_micros", Integer, nullable=False),
+    Column("granted_micros", Integer, nullable=False),
+    Column("possible_micros", Integer, nullable=False),
+    Column("jobs", Integer, nullable=False),
+    CheckConstraint("spent_micros >= 0 AND held_micros >= 0", name="total_is_not_negative"),
+    sqlite_with_rowid=False,
+)
+
+# Members' limits by their `member_id`, so that no Discord id of a person is here.
 limits = sa.Table(
     "limits",
     metadata,
-    Column("member_id", Integer, ForeignKey("members.member_id"), primary_key=True),
-    Column("monthly_micros", Integer, nullable=False),
-    Column("set_by", Integer, ForeignKey("members.member_id"), nullable=False),
-    Column("set_at", UtcTime, nullable=False),
-    CheckConstraint("monthly_micros >= 0", name="limit_is_not_negative"),
+    Column("server_id", Integer, primary_key=True),
+    Column("layer", String, primary_key=True),
+    Column("subject_id", Integer, primary_key=True),
+    Column("measure", String, primary_key=True),
+    Column("amount", Integer, nullable=False),
+    CheckConstraint(_one_of("layer", Layer), name="limit_layer_is_known"),
+    CheckConstraint(_one_of("measure", Measure), name="limit_measure_is_known"),
+    CheckConstraint("amount >= 0", name="limit_is_not_negative"),
+)
+
+purses = sa.Table(
+    "purses",
+    metadata,
+    Column("purse_id", Integer, primary_key=True),
+    Column("server_id", Integer, nullable=False),
+    Column("channel_id", Integer, nullable=False),
+    Column("amount_micros", Integer, nullable=False),
+    Column("opened_at", UtcTime, nullable=False),
+    Column("ends_at", UtcTime, nullable=True),
+    Column("closed_at", UtcTime, nullable=True),
+    CheckConstraint("amount_micros > 0", name="purse_has_money"),
+    Index("channel_has_one_purse", "channel_id", unique=True, sqlite_where=sa.text("closed_at IS NULL")),
+    Index("purses_by_server", "server_id"),
+)
+
+servers = sa.Table(
+    "servers",
+    metadata,
+    Column("server_id", Integer, primary_key=True),
+    Column("zone", String, nullable=True),
+    Column("staff_channel_id", Integer, nullable=True),
+    Column("approver_role_id", Integer, nullable=True),
+    Column("confirm_above_micros", Integer, nullable=True),
+)
+
+# What only an operator or staff do, for good: who, when, what and why.
+acts = sa.Table(
+    "acts",
+    metadata,
+    Column("act_id", String, primary_key=True),
+    Column("server_id", Integer, nullable=False),
+    Column("actor_id", Integer, ForeignKey("members.member_id"), nullable=True),
+    Column("act", String, nullable=False),
+    Column("about_id", Integer, ForeignKey("members.member_id"), nullable=True),
+    Column("what", ForeignText, nullable=False),
+    Column("reason", ForeignText, nullable=False),
+    Column("at", UtcTime, nullable=False),
+    Index("acts_by_server", "server_id", "at"),
+)
+
+# Orders that wait for a yes: their member's to the price, or staff's to more than a limit leaves.
+drafts = sa.Table(
+    "drafts",
+    metadata,
+    Column("draft_id", String, primary_key=True),
+    Column("origin", String, nullable=False),
+    Column("server_id", Integer, nullable=False),
+    Column("channel_id", Integer, nullable=False),
+    Column("member_id", Integer, ForeignKey("members.member_id"), nullable=False),
+    Column("order_json", String, nullable=False),
+    Column("picture_name", String, nullable=True),
+    Column("stage", String, nullable=False),
+    Column("why", ForeignText, nullable=False, server_default=""),
+    Column("created_at", UtcTime, nullable=False),
+    Column("expires_at", UtcTime, nullable=False),
+    Column("staff_channel_id", Integer, nullable=True),
+    Column("staff_message_id", Integer, nullable=True),
+    Column("shown_stage", String, nullable=True),
+    Column("decided_by", Integer, ForeignKey("members.member_id"), nullable=True),
+    Column("job_id", String, ForeignKey("jobs.job_id"), nullable=True),
+    UniqueConstraint("origin", name="order_has_one_draft"),
+    CheckConstraint(_one_of("stage", DraftStage), name="draft_stage_is_known"),
+    Index("drafts_by_stage", "stage", "expires_at"),
+)
+
+# Each limit's or purse's share that was reached, once a period; `told_at` is NULL until somebody was told.
+alerts = sa.Table(
+    "alerts",
+    metadata,
+    Column("alert_id", Integer, primary_key=True),
+    Column("server_id", Integer, nullable=False),
+    Column("account", String, nullable=False),
+    Column("layer", String, nullable=False),  # or "purse"
+    Column("subject", String, nullable=False),
+    Column("measure", String, nullable=False),
+    Column("starts_at", UtcTime, nullable=False),
+    Column("percent", Integer, nullable=False),
+    Column("limit_micros", Integer, nullable=False),
+    Column("used_micros", Integer, nullable=False),
+    Column("member_id", Integer, ForeignKey("members.member_id"), nullable=True),
+    Column("created_at", UtcTime, nullable=False),
+    Column("told_at", UtcTime, nullable=True),
+    UniqueConstraint(
+        "server_id",
+        "account",
+        "layer",
+        "subject",
+        "measure",
+        "starts_at",
+        "percent",
+        name="alert_is_given_once",
+    ),
+)
+
+pauses = sa.Table(
+    "pauses",
+    metadata,
+    Column("scope", String, primary_key=True),
+    Column("subject", String, primary_key=True),
+    Column("reason", ForeignText, nullable=False),
+    Column("since", UtcTime, nullable=False),
+    CheckConstraint(_one_of("scope", PauseScope), name="pause_scope_is_known"),
+)
+
+# Members by their `member_id`, as in limits.
+access_rules = sa.Table(
+    "access_rules",
+    metadata,
+    Column("server_id", Integer, primary_key=True),
+    Column("scope", String, primary_key=True),
+    Column("subject_id", Integer, primary_key=True),
+    Column("allows", Integer, nullable=False),
+    CheckConstraint(_one_of("scope", RuleScope), name="rule_scope_is_known"),
+)
+
+balances = sa.Table(
+    "balances",
+    metadata,
+    Column("reading_id", Integer, primary_key=True),
+    Column("gateway", String, nullable=False),
+    Column("balance_micros", Integer, nullable=False),
+    Column("read_at", UtcTime, nullable=False),
+    Index("balances_by_gateway", "gateway", "read_at"),
 )
 
 outages = sa.Table(

@@ -12,19 +12,20 @@ from zoneinfo import ZoneInfo
 import sqlalchemy as sa
 
 from bot.models import Account, Failure, FailureKind, Job, Mode, NewJob, Quote, Shape, Stage, VideoRequest
-from bot.quotas import Policy, Sums
+from bot.quotas import Layer, Limit, Measure, Policy, Sums, period
 from storage import ledger
 from storage.database import Database
 from storage.jobs import JobStore
-from storage.quotas import QuotaStore
-from storage.schema import members
+from storage.ledger import Scope, Span
+from storage.limits import LimitStore
+from storage.orders import OrderStore, Refusal
 
 NOON = dt.datetime(2026, 11, 21, 12, tzinfo=dt.UTC)
 SERVER, CHANNEL, ALICE, BOB = 100, 200, 1, 2
 DOLLAR = 1_000_000
 CENT = 10_000
 
-UTC_POLICY = Policy(default_member_micros=DOLLAR, operator_micros=None, zone=ZoneInfo("UTC"))
+UTC_POLICY = Policy(default_member_micros=DOLLAR, caps=(), zone=ZoneInfo("UTC"))
 PICTURE_REFUSED = Failure(kind=FailureKind.PICTURE_REFUSED, detail="a face", code="FACE")
 
 _REQUEST = VideoRequest(
@@ -43,6 +44,7 @@ def new_job(micros: int = 30 * CENT, *, prompt: str = "a fox", **changes: Any) -
         account=Account.REAL,
         server_id=SERVER,
         channel_id=CHANNEL,
+        home_channel_id=CHANNEL,
         user_id=ALICE,
         request=dataclasses.replace(_REQUEST, prompt=prompt),
         gateway="apixo",
@@ -59,11 +61,31 @@ class Books:
     def __init__(self, database: Database, folder: Path) -> None:
         self.database = database
         self.jobs = JobStore(database, pictures=folder / "pictures", clips=folder / "clips")
-        self.quotas = QuotaStore(database)
+        self.orders = OrderStore(database, self.jobs)
+        self.limits = LimitStore(database)
 
-    async def place(self, micros: int = 30 * CENT, *, at: dt.datetime = NOON, **changes: Any) -> Job:
-        """Store an order under the policy of a dollar a month."""
-        return await self.jobs.place(new_job(micros, **changes), UTC_POLICY, now=at)
+    async def place(
+        self, micros: int = 30 * CENT, *, at: dt.datetime = NOON, policy: Policy = UTC_POLICY, **changes: Any
+    ) -> Job:
+        """Store an order, by default under a dollar a month."""
+        placed = await self.orders.place(new_job(micros, **changes), policy, now=at)
+        assert isinstance(placed, Job), placed
+        return placed
+
+    async def refusal(
+        self, micros: int = 30 * CENT, *, at: dt.datetime = NOON, policy: Policy = UTC_POLICY, **changes: Any
+    ) -> Refusal:
+        """Try an order that a limit refuses."""
+        placed = await self.orders.place(new_job(micros, **changes), policy, now=at)
+        assert isinstance(placed, Refusal), placed
+        return placed
+
+    async def limit(
+        self, amount: int, *, of: int = ALICE, measure: Measure = Measure.MONTH, at: dt.datetime = NOON
+    ) -> None:
+        """Give a member a limit of their own."""
+        limit = Limit(layer=Layer.MEMBER, measure=measure, amount=amount)
+        await self.limits.set(SERVER, limit, user_id=of, what="by hand", by=BOB, now=at)
 
     async def bring(self, job: Job, stage: Stage, *, at: dt.datetime = NOON) -> Job:
         """Take a queued job the usual way to a stage."""
@@ -106,16 +128,18 @@ class Books:
         policy: Policy = UTC_POLICY,
     ) -> Sums:
         """What a person, or with None everybody, spent and holds in the month."""
+        month = period(Measure.MONTH, policy.zone, at)
+        span = Span(scope=Scope.OPERATOR, subject="", period=month)
+        if user_id is not None:
+            ((member,),) = await self.rows(
+                "SELECT member_id FROM members WHERE server_id = :server AND discord_id = :user",
+                server=server_id,
+                user=user_id,
+            )
+            span = Span(scope=Scope.MEMBER, subject=str(member), period=month)
         async with self.database.read() as connection:
-            member = None
-            if user_id is not None:
-                member = await connection.scalar(
-                    sa.select(members.c.member_id).where(
-                        members.c.server_id == server_id, members.c.discord_id == user_id
-                    )
-                )
-                assert member is not None
-            return await ledger.sums(connection, account=account, period=policy.month(at), member_id=member)
+            (found,) = await ledger.sums(connection, account, [span])
+            return found
 
     async def rows(self, query: str, **values: Any) -> list[tuple[Any, ...]]:
         """What the database has, whatever the stores say."""

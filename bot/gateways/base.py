@@ -74,9 +74,13 @@ class Running:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Finished:
-    """Rendered; the links lead to the clip, best first. They may be missing."""
+    """Rendered; the links lead to the clip, best first. They may be missing.
+
+    `cost_micros` is what the gateway says it took, where it says so.
+    """
 
     urls: tuple[str, ...]
+    cost_micros: int | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,77 @@
+"""The audit log: what staff and the operator did, written in the transaction that did it."""
+
+import datetime as dt
+import secrets
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from bot.models import Act
+from storage import members
+from storage.database import Store, reads
+from storage.schema import acts
+from storage.schema import members as people
+
+
+async def record(
+    connection: AsyncConnection,
+    *,
+    server_id: int,
+    by: int,
+    act: str,
+    what: str = "",
+    reason: str = "",
+    about_id: int | None = None,
+    now: dt.datetime,
+) -> str:
+    """Write down an act of the person `by`; return its id, which entries of the ledger may name.
+
+    `about_id` is the row of the member it is about. `what` and `reason` must name no person.
+    """
+    act_id = secrets.token_hex(8)
+    await connection.execute(
+        sa.insert(acts).values(
+            act_id=act_id,
+            server_id=server_id,
+            actor_id=await members.row(connection, server_id, by),
+            act=act,
+            about_id=about_id,
+            what=what,
+            reason=reason,
+            at=now,
+        )
+    )
+    return act_id
+
+
+class ActStore(Store):
+    """Reads the audit log."""
+
+    @reads
+    async def page(
+        self, connection: AsyncConnection, server_id: int, *, offset: int = 0, limit: int = 25
+    ) -> list[Act]:
+        """Return what was done in a server, newest first."""
+        actor, about = people.alias(), people.alias()
+        rows = await connection.execute(
+            sa.select(acts, actor.c.discord_id.label("actor"), about.c.discord_id.label("about"))
+            .outerjoin(actor, actor.c.member_id == acts.c.actor_id)
+            .outerjoin(about, about.c.member_id == acts.c.about_id)
+            .where(acts.c.server_id == server_id)
+            .order_by(acts.c.at.desc(), sa.text("acts.rowid DESC"))
+            .offset(offset)
+            .limit(limit)
+        )
+        return [
+            Act(
+                act_id=row.act_id,
+                server_id=row.server_id,
+                actor_user_id=row.actor,
+                act=row.act,
+                about_user_id=row.about,
+                what=row.what,
+                reason=row.reason,
+                at=row.at,
+            )
+            for row in rows
+        ]

@@ -1,0 +1,270 @@
+"""Orders: the one transaction that checks every limit and holds the money, and orders that wait for a yes."""
+
+import dataclasses
+import datetime as dt
+import json
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from bot import money_messages, quotas
+from bot.models import Account, Budget, Charge, Draft, DraftStage, Job, NewJob, Purse, Quote
+from bot.quotas import Layer, Policy, Standing
+from storage import alerts, limits, members, purses, servers
+from storage.database import Database, Store, reads, writes
+from storage.jobs import JobStore, columns, picture_of, request_of
+from storage.schema import drafts
+from storage.schema import members as people
+
+DRAFT_LASTS = dt.timedelta(hours=24)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Refusal:
+    """An order that a limit refuses; `draft` is kept where its member may ask staff for more."""
+
+    standing: Standing
+    quote: Quote
+    draft: Draft | None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Weighed:
+    """What an order would be charged to, and the limits and the purse it counts in."""
+
+    charge: Charge
+    standings: list[Standing]
+    purse: Purse | None
+    note: str
+
+
+class OrderStore(Store):
+    """Turns orders into jobs, or keeps them until somebody says yes."""
+
+    def __init__(self, database: Database, jobs: JobStore) -> None:
+        super().__init__(database)
+        self.jobs = jobs
+
+    @writes
+    async def place(
+        self, connection: AsyncConnection, new: NewJob, policy: Policy, *, now: dt.datetime
+    ) -> Job | Draft | Refusal:
+        """Check the limits, hold the money and store the job, all in one transaction.
+
+        An origin that was stored before gives what it made: it is never ordered again. Where the price is
+        above what the server wants confirmed, a draft is kept instead; where a limit refuses, nothing is
+        held.
+        """
+        earlier = await self.jobs.of_origin(connection, new.origin)
+        if earlier is not None:
+            return earlier
+        kept = await self.find(connection, drafts.c.origin == new.origin)
+        if kept is not None:
+            return kept
+        member = await members.row(connection, new.server_id, new.user_id)
+        settings = await servers.settings(connection, new.server_id)
+        weighed = await weigh(connection, new, member, policy, now=now)
+        refused = quotas.refusing(weighed.standings, new.quote.micros)
+        if refused is not None:
+            draft = None
+            if refused.limit.layer.is_own and settings.staff_channel_id is not None:
+                draft = await self._keep(connection, new, member, DraftStage.REFUSED, now)
+            return Refusal(standing=refused, quote=new.quote, draft=draft)
+        if new.quote.micros > settings.confirm_above_micros:
+            return await self._keep(connection, new, member, DraftStage.QUOTED, now)
+        return await self.insert(connection, new, member, weighed, now=now)
+
+    @writes
+    async def confirm(
+        self, connection: AsyncConnection, draft_id: str, *, quote: Quote, policy: Policy, now: dt.datetime
+    ) -> Job | Draft | Refusal:
+        """Make a quoted draft a job; the caller has made sure of who asks.
+
+        `quote` is what it costs now: where the price has changed the draft is quoted anew. A draft that is
+        over comes back as it is, one that became a job as its job.
+        """
+        draft = await self.require(connection, draft_id)
+        if draft.job_id is not None and (job := await self.jobs.of_origin(connection, draft.new.origin)):
+            return job
+        if draft.stage is not DraftStage.QUOTED:
+            return draft
+        if now >= draft.expires_at:
+            return await self.change(connection, draft_id, stage=DraftStage.EXPIRED)
+        if quote.micros != draft.new.quote.micros:
+            return await self.quote_anew(connection, draft, quote)
+        weighed = await weigh(connection, draft.new, draft.member_id, policy, now=now)
+        refused = quotas.refusing(weighed.standings, quote.micros)
+        if refused is not None:
+            settings = await servers.settings(connection, draft.new.server_id)
+            askable = refused.limit.layer.is_own and settings.staff_channel_id is not None
+            stage = DraftStage.REFUSED if askable else DraftStage.DROPPED
+            kept = await self.change(connection, draft_id, stage=stage)
+            return Refusal(standing=refused, quote=quote, draft=kept if askable else None)
+        job = await self.insert(connection, draft.new, draft.member_id, weighed, now=now)
+        await self.change(connection, draft_id, stage=DraftStage.ORDERED, job_id=job.job_id)
+        return job
+
+    @writes
+    async def drop(self, connection: AsyncConnection, draft_id: str) -> Draft:
+        """Let go of a draft whose member does not want it; one that is over stays as it is."""
+        draft = await self.require(connection, draft_id)
+        if draft.stage not in {DraftStage.QUOTED, DraftStage.REFUSED}:
+            return draft
+        return await self.change(connection, draft_id, stage=DraftStage.DROPPED)
+
+    @reads
+    async def draft(self, connection: AsyncConnection, draft_id: str) -> Draft | None:
+        """Return a draft of any server."""
+        return await self.find(connection, drafts.c.draft_id == draft_id)
+
+    # What transactions here and in `storage/approvals.py` are made of
+
+    async def insert(
+        self, connection: AsyncConnection, new: NewJob, member_id: int, weighed: Weighed, *, now: dt.datetime
+    ) -> Job:
+        """Store the job and hold its money; nothing refused it."""
+        noted = dataclasses.replace(new, note=" ".join(filter(None, [new.note, weighed.note])))
+        job = await self.jobs.insert(connection, noted, member_id, weighed.charge, now=now)
+        await alerts.note(
+            connection,
+            new,
+            member_id=member_id,
+            standings=weighed.standings,
+            purse=weighed.purse,
+            now=now,
+        )
+        return job
+
+    async def find(self, connection: AsyncConnection, where: sa.ColumnElement[bool]) -> Draft | None:
+        """Return the first draft that fits."""
+        return next(iter(await self.select(connection, where)), None)
+
+    async def require(self, connection: AsyncConnection, draft_id: str) -> Draft:
+        """Return a draft that is known to exist."""
+        (draft,) = await self.select(connection, drafts.c.draft_id == draft_id)
+        return draft
+
+    async def select(self, connection: AsyncConnection, where: sa.ColumnElement[bool]) -> list[Draft]:
+        """Return drafts, oldest first."""
+        rows = await connection.execute(
+            sa.select(drafts, people.c.discord_id)
+            .join(people, people.c.member_id == drafts.c.member_id)
+            .where(where)
+            .order_by(drafts.c.created_at, drafts.c.draft_id)
+        )
+        return [self._draft(row) for row in rows]
+
+    async def change(self, connection: AsyncConnection, draft_id: str, **values: Any) -> Draft:
+        """Change columns of a draft; return it as it is then."""
+        await connection.execute(sa.update(drafts).where(drafts.c.draft_id == draft_id).values(**values))
+        return await self.require(connection, draft_id)
+
+    async def quote_anew(self, connection: AsyncConnection, draft: Draft, quote: Quote) -> Draft:
+        """Keep the price as it is now."""
+        new = dataclasses.replace(draft.new, quote=quote)
+        return await self.change(connection, draft.draft_id, order_json=_json(new))
+
+    async def _keep(
+        self, connection: AsyncConnection, new: NewJob, member_id: int, stage: DraftStage, now: dt.datetime
+    ) -> Draft:
+        await connection.execute(
+            sa.insert(drafts).values(
+                draft_id=new.job_id,
+                origin=new.origin,
+                server_id=new.server_id,
+                channel_id=new.channel_id,
+                member_id=member_id,
+                order_json=_json(new),
+                picture_name=new.picture and new.picture.path.name,
+                stage=stage,
+                created_at=now,
+                expires_at=now + DRAFT_LASTS,
+            )
+        )
+        return await self.require(connection, new.job_id)
+
+    def _draft(self, row: Any) -> Draft:
+        values = json.loads(row.order_json)
+        new = NewJob(
+            job_id=row.draft_id,
+            origin=row.origin,
+            account=Account(values["account"]),
+            server_id=row.server_id,
+            channel_id=row.channel_id,
+            home_channel_id=values["home_channel_id"],
+            user_id=row.discord_id or 0,
+            role_ids=frozenset(values["role_ids"]),
+            top_role_id=values["top_role_id"],
+            request=request_of(values),
+            gateway=values["gateway"],
+            picture=picture_of(values, self.jobs.pictures),
+            note=values["note"],
+            quote=Quote(
+                micros=values["quote_micros"],
+                estimate=bool(values["estimate"]),
+                version=values["price_version"],
+            ),
+        )
+        return Draft(
+            draft_id=row.draft_id,
+            new=new,
+            member_id=row.member_id,
+            stage=DraftStage(row.stage),
+            why=row.why,
+            created_at=row.created_at,
+            expires_at=row.expires_at,
+            staff_channel_id=row.staff_channel_id,
+            staff_message_id=row.staff_message_id,
+            shown_stage=DraftStage(row.shown_stage) if row.shown_stage else None,
+            decider_id=row.decided_by,
+            job_id=row.job_id,
+        )
+
+
+async def weigh(
+    connection: AsyncConnection, new: NewJob, member_id: int, policy: Policy, *, now: dt.datetime
+) -> Weighed:
+    """Find out what an order would be charged to, and which limits it has to pass.
+
+    An open purse that has the money stands in for the limits of the member and their roles.
+    """
+    orderer = limits.Orderer(
+        server_id=new.server_id,
+        channel_id=new.home_channel_id,
+        member_id=member_id,
+        role_ids=new.role_ids,
+        account=new.account,
+        gateways=(new.gateway,),
+    )
+    standings = await limits.standings(connection, orderer, policy, now=now)
+    purse = await purses.open_in(connection, new.home_channel_id, new.account, now=now)
+    if purse is not None and purse.left_micros >= new.quote.micros:
+        return Weighed(
+            charge=Charge(budget=Budget.PURSE, subject_id=purse.purse_id),
+            standings=[standing for standing in standings if not standing.limit.layer.is_own],
+            purse=purse,
+            note="",
+        )
+    own = [s for s in standings if s.limit.layer.is_own and s.limit.measure.is_budget]
+    tightest = quotas.binding(own)
+    is_role = tightest is not None and tightest.limit.layer is Layer.ROLE
+    return Weighed(
+        charge=Charge(budget=Budget.ROLE, subject_id=int(tightest.limit.subject))
+        if tightest is not None and is_role
+        else Charge(budget=Budget.MEMBER),
+        standings=standings,
+        purse=None,
+        note="" if purse is None else money_messages.purse_too_small(purse.left_micros),
+    )
+
+
+def _json(new: NewJob) -> str:
+    return json.dumps(
+        {
+            **columns(new),
+            "role_ids": sorted(new.role_ids),
+            "top_role_id": new.top_role_id,
+            "prompt": new.request.prompt.encode("utf-8", "replace").decode(),
+        }
+    )
