@@ -197,7 +197,6 @@ totals = sa.Table(
     Column("granted_micros", Integer, nullable=False),
     Column("possible_micros", Integer, nullable=False),
     Column("jobs", Integer, nullable=False),
-    CheckConstraint("spent_micros >= 0 AND held_micros >= 0", name="total_is_not_negative"),
     sqlite_with_rowid=False,
 )
 

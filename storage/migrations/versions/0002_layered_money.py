@@ -89,6 +89,23 @@ _LEDGER_RULES = (
             jobs = jobs + excluded.jobs;
     END
     """,
+    # Not a CHECK: that would look at what an upsert adds, which may be negative, before it is added.
+    """
+    CREATE TRIGGER totals_begin_at_nothing AFTER INSERT ON totals
+    WHEN NEW.spent_micros < 0 OR NEW.held_micros < 0
+    BEGIN SELECT RAISE(ABORT, 'a total is never negative'); END
+    """,
+    """
+    CREATE TRIGGER totals_are_never_negative AFTER UPDATE ON totals
+    WHEN NEW.spent_micros < 0 OR NEW.held_micros < 0
+    BEGIN SELECT RAISE(ABORT, 'a total is never negative'); END
+    """,
+    # No CHECK does this: it would refuse the row that the upsert above is about to add to another.
+    """
+    CREATE TRIGGER totals_are_not_negative AFTER UPDATE ON totals
+    WHEN NEW.spent_micros < 0 OR NEW.held_micros < 0 OR NEW.jobs < 0
+    BEGIN SELECT RAISE(ABORT, 'a total would be negative'); END
+    """,
     """
     CREATE TRIGGER acts_are_never_updated BEFORE UPDATE ON acts
     BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END
@@ -147,7 +164,6 @@ def _create_tables() -> None:
         sa.Column("granted_micros", sa.Integer(), nullable=False),
         sa.Column("possible_micros", sa.Integer(), nullable=False),
         sa.Column("jobs", sa.Integer(), nullable=False),
-        sa.CheckConstraint("spent_micros >= 0 AND held_micros >= 0", name="total_is_not_negative"),
         sa.PrimaryKeyConstraint("account", "scope", "subject", "quarter"),
         sqlite_with_rowid=False,
     )
