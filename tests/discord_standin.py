@@ -45,11 +45,8 @@ class DiscordStandin:
         self._sockets: set[web.WebSocketResponse] = set()
 
     async def __aenter__(self) -> Self:
-        app = web.Application()
-        app.router.add_get("/users/@me", self._me)
-        app.router.add_get("/oauth2/applications/@me", self._application)
-        app.router.add_put("/applications/123/commands", self._commands)
-        app.router.add_get("/socket", self._socket)
+        app = web.Application(client_max_size=32 * 1024 * 1024)
+        app.router.add_routes(self.routes())
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
         await self._runner.setup()
         await web.TCPSite(self._runner, "127.0.0.1", 0).start()
@@ -62,6 +59,23 @@ class DiscordStandin:
         assert self._runner is not None
         await self._runner.cleanup()
 
+    def routes(self) -> list[web.RouteDef]:
+        """What it answers to."""
+        return [
+            web.get("/users/@me", self._me),
+            web.get("/oauth2/applications/@me", self._application),
+            web.put("/applications/123/commands", self._commands),
+            web.get("/socket", self._socket),
+        ]
+
+    def greet(self) -> list[tuple[str, dict[str, Any]]]:
+        """Return the events that follow READY."""
+        return []
+
+    def unavailable_guilds(self) -> list[dict[str, Any]]:
+        """Return the servers that READY names, and `greet` then describes."""
+        return []
+
     def lead_here(self, folder: Path) -> Path:
         """Write a sitecustomize.py that makes discord.py speak to this stand-in; return its folder."""
         folder.mkdir(exist_ok=True)
@@ -72,11 +86,11 @@ class DiscordStandin:
         self.logging_in.set()
         await self.answers_logins.wait()
         if request.headers.get("Authorization") != f"Bot {TOKEN}":
-            return _json({"message": "401: Unauthorized", "code": 0}, status=401)
-        return _json(USER)
+            return json_answer({"message": "401: Unauthorized", "code": 0}, status=401)
+        return json_answer(USER)
 
     async def _application(self, _: web.Request) -> web.Response:
-        return _json(APPLICATION)
+        return json_answer(APPLICATION)
 
     async def _commands(self, request: web.Request) -> web.Response:
         commands = await request.json()
@@ -85,7 +99,7 @@ class DiscordStandin:
             {"description": "", **command, "id": str(number), "application_id": "123", "version": "1"}
             for number, command in enumerate(commands, start=1)
         ]
-        return _json(given)
+        return json_answer(given)
 
     async def _socket(self, request: web.Request) -> web.WebSocketResponse:
         if not self.takes_sockets:
@@ -109,16 +123,18 @@ class DiscordStandin:
                 ready = {
                     "v": 10,
                     "user": USER,
-                    "guilds": [],
+                    "guilds": self.unavailable_guilds(),
                     "session_id": "session",
                     "resume_gateway_url": f"ws://{self.host}/socket",
                     "application": {"id": "123", "flags": 0},
                 }
                 await socket.send_json({"op": 0, "d": ready, "s": 1, "t": "READY"})
+                for name, data in self.greet():
+                    await socket.send_json({"op": 0, "d": data, "s": 1, "t": name})
                 self.ready.set()
 
 
-def _json(value: object, *, status: int = 200) -> web.Response:
+def json_answer(value: object, *, status: int = 200) -> web.Response:
     """Answer with JSON; discord.py reads it only where the content type names no charset."""
     return web.Response(
         body=json.dumps(value).encode(), status=status, headers={"Content-Type": "application/json"}

@@ -100,12 +100,6 @@ _LEDGER_RULES = (
     WHEN NEW.spent_micros < 0 OR NEW.held_micros < 0
     BEGIN SELECT RAISE(ABORT, 'a total is never negative'); END
     """,
-    # No CHECK does this: it would refuse the row that the upsert above is about to add to another.
-    """
-    CREATE TRIGGER totals_are_not_negative AFTER UPDATE ON totals
-    WHEN NEW.spent_micros < 0 OR NEW.held_micros < 0 OR NEW.jobs < 0
-    BEGIN SELECT RAISE(ABORT, 'a total would be negative'); END
-    """,
     """
     CREATE TRIGGER acts_are_never_updated BEFORE UPDATE ON acts
     BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END
@@ -116,7 +110,7 @@ _LEDGER_RULES = (
     """,
     """
     CREATE TRIGGER acts_are_never_replaced BEFORE INSERT ON acts
-    WHEN EXISTS (SELECT 1 FROM acts WHERE act_id = NEW.act_id)
+    WHEN EXISTS (SELECT 1 FROM acts WHERE act_id = NEW.act_id OR rowid = NEW.rowid)
     BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END
     """,
 )
@@ -228,12 +222,14 @@ def _create_tables() -> None:
     op.create_table(
         "alerts",
         sa.Column("alert_id", sa.Integer(), nullable=False),
+        sa.Column("audience", sa.String(), nullable=False),
         sa.Column("server_id", sa.Integer(), nullable=False),
         sa.Column("account", sa.String(), nullable=False),
         sa.Column("layer", sa.String(), nullable=False),
         sa.Column("subject", sa.String(), nullable=False),
         sa.Column("measure", sa.String(), nullable=False),
         sa.Column("starts_at", sa.String(), nullable=False),
+        sa.Column("turns_at", sa.String(), nullable=True),
         sa.Column("percent", sa.Integer(), nullable=False),
         sa.Column("limit_micros", sa.Integer(), nullable=False),
         sa.Column("used_micros", sa.Integer(), nullable=False),
@@ -241,8 +237,10 @@ def _create_tables() -> None:
         sa.Column("created_at", sa.String(), nullable=False),
         sa.Column("told_at", sa.String(), nullable=True),
         sa.ForeignKeyConstraint(["member_id"], ["members.member_id"]),
+        sa.CheckConstraint("audience IN ('staff', 'member', 'operator')", name="alert_audience_is_known"),
         sa.PrimaryKeyConstraint("alert_id"),
         sa.UniqueConstraint(
+            "audience",
             "server_id",
             "account",
             "layer",
@@ -252,6 +250,9 @@ def _create_tables() -> None:
             "percent",
             name="alert_is_given_once",
         ),
+    )
+    op.create_index(
+        "alerts_untold", "alerts", ["alert_id"], unique=False, sqlite_where=sa.text("told_at IS NULL")
     )
     op.create_table(
         "pauses",
