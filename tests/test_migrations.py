@@ -20,8 +20,8 @@ HALF = '''
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0002"
-down_revision = "0001"
+revision = "9998"
+down_revision = "0002"
 
 
 def upgrade() -> None:
@@ -195,21 +195,21 @@ async def test_a_migration_that_fails_half_way_leaves_nothing_behind(path: Path,
     before = dump(path)
     newer = tmp_path / "migrations"
     shutil.copytree(MIGRATIONS, newer, ignore=shutil.ignore_patterns("__pycache__"))
-    (newer / "versions" / "0002_half.py").write_text(HALF, "utf-8")
+    (newer / "versions" / "9998_half.py").write_text(HALF, "utf-8")
 
     with pytest.raises(SchemaError, match="nowhere"):
         await migrate(path, newer)
 
     assert dump(path) == before
     assert sql(path, "SELECT * FROM marks") == []
-    assert sql(path, "SELECT version_num FROM alembic_version") == [("0001",)]
+    assert sql(path, "SELECT version_num FROM alembic_version") == [("0002",)]
     await migrate(path)  # and the version that wrote it still works
 
 
 async def test_a_first_migration_that_fails_half_way_leaves_an_empty_file(path: Path, tmp_path: Path) -> None:
     newer = tmp_path / "migrations"
     shutil.copytree(MIGRATIONS, newer, ignore=shutil.ignore_patterns("__pycache__"))
-    (newer / "versions" / "0002_half.py").write_text(HALF, "utf-8")
+    (newer / "versions" / "9998_half.py").write_text(HALF, "utf-8")
 
     with pytest.raises(SchemaError, match="nowhere"):
         await migrate(path, newer)
