@@ -92,12 +92,12 @@ _LEDGER_RULES = (
     # Not a CHECK: that would look at what an upsert adds, which may be negative, before it is added.
     """
     CREATE TRIGGER totals_begin_at_nothing AFTER INSERT ON totals
-    WHEN NEW.spent_micros < 0 OR NEW.held_micros < 0
+    WHEN NEW.spent_micros < 0 OR NEW.held_micros < 0 OR NEW.jobs < 0
     BEGIN SELECT RAISE(ABORT, 'a total is never negative'); END
     """,
     """
     CREATE TRIGGER totals_are_never_negative AFTER UPDATE ON totals
-    WHEN NEW.spent_micros < 0 OR NEW.held_micros < 0
+    WHEN NEW.spent_micros < 0 OR NEW.held_micros < 0 OR NEW.jobs < 0
     BEGIN SELECT RAISE(ABORT, 'a total is never negative'); END
     """,
     """
