@@ -19,6 +19,7 @@ import pytest
 from bot.models import Job, Quality, Stage, utc_now
 from storage.database import Database
 from storage.jobs import JobStore
+from storage.orders import OrderStore
 from tests.books import UTC_POLICY, new_job
 from tests.discord_standin import TOKEN, DiscordStandin
 from tests.fake_apixo import FakeApixo, Held
@@ -231,7 +232,8 @@ async def ordering(folder: Path, gateway: FakeApixo) -> AsyncGenerator[tuple[Bot
         store = JobStore(database, pictures=folder, clips=folder)
         new = new_job()
         new = dataclasses.replace(new, request=dataclasses.replace(new.request, quality=Quality.P720))
-        job = await store.place(new, UTC_POLICY, now=utc_now())
+        job = await OrderStore(database, store).place(new, UTC_POLICY, now=utc_now())
+        assert isinstance(job, Job)
         await store.card_posted(job.job_id, 900, showing=Stage.QUEUED)
         held = gateway.hold_submit()
         async with running(folder, APIXO_API_KEY=gateway.key, APIXO_BASE_URL=gateway.base_url) as bot:
