@@ -143,6 +143,15 @@ class Quote:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class Step:
+    """When a job came into a stage, and what was written down of it."""
+
+    stage: Stage
+    note: str
+    at: dt.datetime
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Charge:
     """The budget a job is charged to; `subject_id` is the id of the role or purse, where it is one."""
 
@@ -217,6 +226,14 @@ class NewJob:
     quote: Quote
 
 
+class Audience(StrEnum):
+    """Whom an alert is for."""
+
+    STAFF = "staff"  # in their server's staff channel
+    MEMBER = "member"  # alone, if they chose so
+    OPERATOR = "operator"  # alone
+
+
 class DraftStage(StrEnum):
     """Where an order stands that waits for a yes."""
 
@@ -288,11 +305,15 @@ class Purse:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Act:
-    """What staff or the operator did. `what` and `reason` name no person: `about_user_id` does."""
+    """What staff or the operator did. `what` and `reason` name no person: `about_user_id` does.
+
+    Ids of people are None where they are forgotten; `is_bots` says that nobody did it but the bot itself.
+    """
 
     act_id: str
     server_id: int
     actor_user_id: int | None
+    is_bots: bool
     act: str
     about_user_id: int | None
     what: str

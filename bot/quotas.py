@@ -11,6 +11,8 @@ from collections.abc import Collection, Iterable
 from enum import StrEnum
 from zoneinfo import ZoneInfo
 
+from bot.models import Account, Audience
+
 DECEMBER = 12
 ALERT_PERCENTS = (50, 80, 100)
 
@@ -131,6 +133,27 @@ class Standing:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class Alert:
+    """A share of a limit, or of a channel's purse where there is no limit, that is used up.
+
+    `whole_micros` is the limit with what was granted on top; `user_id` is the member whose own limit it is.
+    """
+
+    alert_id: int
+    audience: Audience
+    server_id: int
+    account: Account
+    limit: Limit | None
+    purse_channel_id: int | None
+    user_id: int | None
+    percent: int
+    whole_micros: int
+    used_micros: int
+    turns_at: dt.datetime | None
+    created_at: dt.datetime
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Policy:
     """The operator's settings that bound spending. Limits of KEY and OPERATOR, in the operator's zone."""
 
@@ -213,11 +236,9 @@ def binding(standings: Iterable[Standing]) -> Standing | None:
     return min(empty or money, key=lambda standing: standing.left, default=None)
 
 
-def shares_reached(used_before: int, used_now: int, whole: int) -> tuple[int, ...]:
-    """Return which of `ALERT_PERCENTS` of a limit are reached now and were not before, in micro-dollars."""
-    return tuple(
-        percent for percent in ALERT_PERCENTS if used_before * 100 < whole * percent <= used_now * 100
-    )
+def shares_reached(used: int, whole: int) -> tuple[int, ...]:
+    """Return which of `ALERT_PERCENTS` of a limit are used up; of a limit of nothing none."""
+    return tuple(percent for percent in ALERT_PERCENTS if 0 < whole * percent <= used * 100)
 
 
 def _midnight(day: dt.date, zone: ZoneInfo) -> dt.datetime:

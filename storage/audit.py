@@ -67,6 +67,7 @@ class ActStore(Store):
                 act_id=row.act_id,
                 server_id=row.server_id,
                 actor_user_id=row.actor,
+                is_bots=row.actor_id is None,
                 act=row.act,
                 about_user_id=row.about,
                 what=row.what,

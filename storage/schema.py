@@ -7,7 +7,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import CheckConstraint, Column, ForeignKey, Index, Integer, String, UniqueConstraint
 
-from bot.models import Account, Budget, DraftStage, OutageScope, PauseScope, RuleScope, Stage
+from bot.models import Account, Audience, Budget, DraftStage, OutageScope, PauseScope, RuleScope, Stage
 from bot.quotas import Layer, Measure
 
 FIXED_ISO = "%Y-%m-%dT%H:%M:%S.%fZ"
@@ -279,17 +279,20 @@ drafts = sa.Table(
     Index("drafts_by_stage", "stage", "expires_at"),
 )
 
-# Each limit's or purse's share that was reached, once a period; `told_at` is NULL until somebody was told.
+# Each share of a limit or purse that was reached, once a period for each audience; `told_at` is NULL until
+# they were told. The subject of a role's limit names the member too, since it is an allowance of each.
 alerts = sa.Table(
     "alerts",
     metadata,
     Column("alert_id", Integer, primary_key=True),
+    Column("audience", String, nullable=False),
     Column("server_id", Integer, nullable=False),
     Column("account", String, nullable=False),
     Column("layer", String, nullable=False),  # or "purse"
     Column("subject", String, nullable=False),
     Column("measure", String, nullable=False),
     Column("starts_at", UtcTime, nullable=False),
+    Column("turns_at", UtcTime, nullable=True),
     Column("percent", Integer, nullable=False),
     Column("limit_micros", Integer, nullable=False),
     Column("used_micros", Integer, nullable=False),
@@ -297,6 +300,7 @@ alerts = sa.Table(
     Column("created_at", UtcTime, nullable=False),
     Column("told_at", UtcTime, nullable=True),
     UniqueConstraint(
+        "audience",
         "server_id",
         "account",
         "layer",
@@ -306,6 +310,8 @@ alerts = sa.Table(
         "percent",
         name="alert_is_given_once",
     ),
+    CheckConstraint(_one_of("audience", Audience), name="alert_audience_is_known"),
+    Index("alerts_untold", "alert_id", sqlite_where=sa.text("told_at IS NULL")),
 )
 
 pauses = sa.Table(
