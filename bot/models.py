@@ -269,7 +269,7 @@ class Draft:
     staff_channel_id: int | None
     staff_message_id: int | None
     shown_stage: DraftStage | None
-    decider_id: int | None
+    decider_user_id: int | None
     job_id: str | None
 
 
