@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 JOBS_PER_PAGE = 5
 
 
-async def _showing_errors(interaction: discord.Interaction["SoraBot"], act: Awaitable[None]) -> None:
+async def showing_errors(interaction: discord.Interaction["SoraBot"], act: Awaitable[None]) -> None:
     """Show what a press raises as any other error; discord.py would only log it and let it hang."""
     try:
         await act
@@ -48,7 +48,7 @@ class CancelButton(ui.DynamicItem[ui.Button[Any]], template=r"job:cancel:(?P<job
 
     async def callback(self, interaction: discord.Interaction[Any]) -> None:
         """Cancel."""
-        await _showing_errors(interaction, self._cancel(interaction))
+        await showing_errors(interaction, self._cancel(interaction))
 
     async def _cancel(self, interaction: discord.Interaction["SoraBot"]) -> None:
         await interaction.response.defer(ephemeral=True, thinking=True)
@@ -81,7 +81,7 @@ class PageButton(ui.DynamicItem[ui.Button[Any]], template=r"(?P<of>jobs|models):
 
     async def callback(self, interaction: discord.Interaction[Any]) -> None:
         """Show the page."""
-        await _showing_errors(interaction, self._turn(interaction))
+        await showing_errors(interaction, self._turn(interaction))
 
     async def _turn(self, interaction: discord.Interaction["SoraBot"]) -> None:
         await interaction.response.defer()

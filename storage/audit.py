@@ -49,15 +49,25 @@ class ActStore(Store):
 
     @reads
     async def page(
-        self, connection: AsyncConnection, server_id: int, *, offset: int = 0, limit: int = 25
+        self,
+        connection: AsyncConnection,
+        server_id: int,
+        *,
+        user_id: int | None = None,
+        offset: int = 0,
+        limit: int = 25,
     ) -> list[Act]:
-        """Return what was done in a server, newest first."""
+        """Return what was done in a server, newest first; with `user_id` only what that person did or underwent."""
         actor, about = people.alias(), people.alias()
+        where = acts.c.server_id == server_id
+        if user_id is not None:
+            member = await members.find(connection, server_id, user_id) or -1
+            where = sa.and_(where, sa.or_(acts.c.actor_id == member, acts.c.about_id == member))
         rows = await connection.execute(
             sa.select(acts, actor.c.discord_id.label("actor"), about.c.discord_id.label("about"))
             .outerjoin(actor, actor.c.member_id == acts.c.actor_id)
             .outerjoin(about, about.c.member_id == acts.c.about_id)
-            .where(acts.c.server_id == server_id)
+            .where(where)
             .order_by(acts.c.at.desc(), sa.text("acts.rowid DESC"))
             .offset(offset)
             .limit(limit)

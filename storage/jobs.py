@@ -26,7 +26,7 @@ from bot.models import (
     Stage,
     VideoRequest,
 )
-from storage import ledger, members
+from storage import audit, ledger, members
 from storage.database import Database, Store, reads, writes
 from storage.schema import EntryKind, drafts, jobs, stage_history
 from storage.schema import ledger as entries
@@ -263,7 +263,7 @@ class JobStore(Store):
         """End a job that was never submitted and give the held money back.
 
         `by` is written into the ledger for good ("by its member"), so it must name nobody; the entry's actor
-        is the row of `user_id`.
+        is the row of `user_id`. Where that is not the job's member, it is an act of staff.
         """
         job = await self._change(
             connection,
@@ -287,6 +287,16 @@ class JobStore(Store):
             actor_id=actor,
             now=now,
         )
+        if user_id is not None and user_id != job.user_id:
+            await audit.record(
+                connection,
+                server_id=job.server_id,
+                by=user_id,
+                act="cancel",
+                what=f"job {job.job_id}",
+                about_id=job.member_id,
+                now=now,
+            )
         return await self._get(connection, job_id)
 
     # What Discord shows of it
@@ -316,7 +326,7 @@ class JobStore(Store):
             sa.and_(jobs.c.stage.in_(_TOLD), sa.func.coalesce(jobs.c.told_stage, "") != jobs.c.stage),
             sa.and_(jobs.c.card_message_id.is_not(None), jobs.c.card_stage != jobs.c.stage),
         )
-        return await self._select(connection, left, jobs.c.created_at, jobs.c.job_id)
+        return await self.select(connection, left, jobs.c.created_at, jobs.c.job_id)
 
     @reads
     async def of_member(
@@ -332,7 +342,7 @@ class JobStore(Store):
         """Return a member's jobs in a server, newest first."""
         mine = sa.and_(jobs.c.server_id == server_id, people.c.discord_id == user_id)
         where = sa.and_(mine, jobs.c.stage.in_(_OPEN)) if only_open else mine
-        return await self._select(
+        return await self.select(
             connection, where, jobs.c.created_at.desc(), jobs.c.job_id, offset=offset, limit=limit
         )
 
@@ -396,13 +406,13 @@ class JobStore(Store):
         )
 
     async def _get(self, connection: AsyncConnection, job_id: str) -> Job:
-        (job,) = await self._select(connection, jobs.c.job_id == job_id)
+        (job,) = await self.select(connection, jobs.c.job_id == job_id)
         return job
 
     async def _find(self, connection: AsyncConnection, where: sa.ColumnElement[bool]) -> Job | None:
-        return next(iter(await self._select(connection, where, limit=1)), None)
+        return next(iter(await self.select(connection, where, limit=1)), None)
 
-    async def _select(
+    async def select(
         self,
         connection: AsyncConnection,
         where: sa.ColumnElement[bool],
@@ -410,6 +420,7 @@ class JobStore(Store):
         offset: int = 0,
         limit: int | None = None,
     ) -> list[Job]:
+        """Return the jobs that fit; for this store and `storage/job_search.py`."""
         query = (
             sa.select(
                 jobs,
