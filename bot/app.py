@@ -39,6 +39,7 @@ from cogs.animate import AnimateCog
 from cogs.buttons import BUTTONS
 from cogs.mentions import MentionCog
 from cogs.quota import QuotaCog
+from cogs.quotes import QUOTE_BUTTONS
 from cogs.video import VideoCog
 from storage.database import Database
 from storage.folder import DataFolder
@@ -255,7 +256,7 @@ async def open_app(
                 limits=LimitAdmin(store=limits, policy=policy, clock=clock),
             ),
         )
-        bot.attach(jobs, cogs, BUTTONS)
+        bot.attach(jobs, cogs, (*BUTTONS, *QUOTE_BUTTONS))
         app = App(
             bot=bot,
             jobs=jobs,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from bot import messages, pacing, text
 from bot.catalogue import Catalogue, Model
 from bot.errors import BadOrder, ModelUnavailable
-from bot.models import Account, Clock, Failure, Outage, OutageScope
+from bot.models import Account, Clock, Failure, NewJob, Outage, OutageScope, Quote
 from storage.outages import OutageStore
 
 if TYPE_CHECKING:
@@ -86,6 +86,26 @@ class Availability:
         if reason is not None:
             raise ModelUnavailable(f"{model.model_id} cannot be ordered: {reason} {self._instead()}")
         return model
+
+    def quote_again(self, new: NewJob) -> Quote:
+        """Return what an order that was kept costs now.
+
+        Raises:
+            UserError: it can no longer be ordered, or not as it was.
+        """
+        wish = new.request
+        model = self.choose(wish.model)
+        request = model.request(
+            mode=wish.mode,
+            prompt=wish.prompt,
+            seconds=wish.seconds,
+            shape=wish.shape,
+            quality=wish.quality,
+            keep_watermark=wish.keep_watermark,
+        )
+        if request != wish or model.gateway != new.gateway:
+            raise BadOrder(f"{model.model_id} has changed since. Order again; nothing was charged.")
+        return model.quote(request)
 
     def why_not(self, model: Model) -> str | None:
         """Return why a model takes no orders now, or None if it does.

@@ -4,6 +4,7 @@ import datetime as dt
 from collections.abc import Sequence
 from typing import Any
 
+import discord
 from discord import ui
 
 from bot import messages, text
@@ -82,6 +83,28 @@ def _button(job: Job) -> ui.Button[ui.LayoutView] | None:
     if job.stage is Stage.DONE and job.video_message_id is not None:
         return ui.Button(label="Go to the clip", url=messages.message_link(job, job.video_message_id))
     return None
+
+
+def confirm_id(draft_id: str) -> str:
+    """Return the custom id of the button that orders what was quoted."""
+    return f"quote:confirm:{draft_id}"
+
+
+def drop_id(draft_id: str) -> str:
+    """Return the custom id of the button that lets go of a quote."""
+    return f"quote:cancel:{draft_id}"
+
+
+def quote_buttons(draft_id: str) -> ui.View:
+    """Build what stands below a quote; a new view for every message."""
+    view = ui.View(timeout=None)
+    confirm = ui.Button[ui.View](
+        label="Confirm", style=discord.ButtonStyle.success, custom_id=confirm_id(draft_id)
+    )
+    view.add_item(confirm)
+    view.add_item(ui.Button[ui.View](label="Cancel", custom_id=drop_id(draft_id)))
+    view.stop()  # presses reach the dynamic items by their ids
+    return view
 
 
 def paged(parts: Sequence[str]) -> list[str]:

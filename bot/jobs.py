@@ -6,11 +6,23 @@ import secrets
 import unicodedata
 from typing import Protocol
 
-from bot import media, messages, money_messages, text
+from bot import media, messages, money_messages, offers, quote_messages, text
 from bot.availability import Availability
 from bot.catalogue import Model
 from bot.errors import BadOrder, ModelUnavailable, NoSuchJob, OverLimit, UserError
-from bot.models import Clock, Draft, Job, Mode, NewJob, Picture, Quality, Shape, Upload, VideoRequest
+from bot.models import (
+    Clock,
+    Draft,
+    DraftStage,
+    Job,
+    Mode,
+    NewJob,
+    Picture,
+    Quality,
+    Shape,
+    Upload,
+    VideoRequest,
+)
 from bot.quotas import Policy
 from storage.jobs import JobStore
 from storage.orders import OrderStore, Refusal
@@ -99,8 +111,7 @@ class JobService:
             OverLimit: a limit refuses it; where the error names a draft, its member may ask for more.
             UserError: nothing is stored and nothing is held.
         """
-        if self._closing:
-            raise UserError("The bot is restarting. Order again in a minute; nothing was charged.")
+        self._check_open()
         model = self._availability.choose(order.model)
         model.check_mode(Mode.TEXT if order.picture is None else Mode.IMAGE)
         request = model.request(
@@ -135,6 +146,67 @@ class JobService:
             now=self._clock(),
         )
         return self._taken(outcome)
+
+    async def confirm(
+        self,
+        draft_id: str,
+        *,
+        server_id: int,
+        user_id: int,
+        role_ids: frozenset[int],
+        top_role_id: int | None,
+    ) -> Job | Draft:
+        """Order what was quoted, for its member; done before, it gives the same job.
+
+        A draft comes back where the price has changed: it is quoted anew and has to be confirmed again.
+
+        Raises:
+            OverLimit: as in `order`; the quote stays, to be confirmed when there is room.
+            UserError: it is somebody else's, over, or cannot be ordered now; nothing is held.
+        """
+        self._check_open()
+        draft = await self._draft(draft_id, server_id=server_id, user_id=user_id)
+        if draft.job_id is not None:
+            return await self.get(draft.job_id, server_id=server_id, user_id=user_id)
+        outcome = await self._orders.confirm(
+            draft_id,
+            quote=self._availability.quote_again(draft.new),
+            role_ids=role_ids,
+            top_role_id=top_role_id,
+            policy=self._policy,
+            now=self._clock(),
+        )
+        if isinstance(outcome, Draft) and outcome.stage is not DraftStage.QUOTED:
+            raise UserError(quote_messages.OVER.get(outcome.stage, quote_messages.NOTHING_ORDERED))
+        return self._taken(outcome)
+
+    async def drop(self, draft_id: str, *, server_id: int, user_id: int) -> None:
+        """Let go of a quote, for its member; nothing was held.
+
+        Raises:
+            UserError: it is somebody else's, was confirmed, or staff decide on it.
+        """
+        await self._draft(draft_id, server_id=server_id, user_id=user_id)
+        draft = await self._orders.drop(draft_id)
+        if draft.stage in {DraftStage.ORDERED, DraftStage.ASKED}:
+            raise UserError(quote_messages.OVER[draft.stage])
+
+    def ways(self, draft: Draft) -> offers.Ways | None:
+        """Return what the order in a draft costs in other ways; None where its model is gone."""
+        model = self._availability.catalogue.models.get(draft.new.request.model)
+        return offers.ways(draft.new.request, model, self.orderable()) if model is not None else None
+
+    def _check_open(self) -> None:
+        if self._closing:
+            raise UserError("The bot is restarting. Order again in a minute; nothing was charged.")
+
+    async def _draft(self, draft_id: str, *, server_id: int, user_id: int) -> Draft:
+        draft = await self._orders.draft(draft_id)
+        if draft is None or draft.new.server_id != server_id:
+            raise UserError(quote_messages.NO_SUCH_QUOTE)
+        if draft.new.user_id != user_id:
+            raise UserError(quote_messages.NOT_YOURS)
+        return draft
 
     def _taken(self, outcome: Job | Draft | Refusal) -> Job | Draft:
         """Let the worker have what became a job, and refuse what a limit refused."""

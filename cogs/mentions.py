@@ -1,6 +1,7 @@
 """A message that begins with the bot's own mention is an order with defaults."""
 
 import re
+from typing import Any
 
 import aiohttp
 import discord
@@ -8,7 +9,8 @@ from discord.ext import commands
 
 from bot.client import SoraBot
 from bot.jobs import JobService, Order
-from cogs.ordering import first_picture, home_channel, person, upload
+from bot.models import Draft
+from cogs.ordering import first_picture, home_channel, person, quote, upload
 
 REFUSAL_SECONDS = 30
 _BY_A_PERSON = {discord.MessageType.default, discord.MessageType.reply}
@@ -30,10 +32,13 @@ class MentionCog(commands.Cog):
         try:
             here = message.channel.permissions_for(message.guild.me)
             self._bot.check_place(message.guild.id, message.channel, here)
-            await self._jobs.order(self._order(message, message.guild.id, prompt))
+            ordered = await self._jobs.order(self._order(message, message.guild.id, prompt))
         except Exception as error:  # noqa: BLE001 - nobody else would tell the person
             told = self._bot.explain(error, where=f"message {message.id}").public_sentence
-            await _refuse(message, told)
+            await _reply(message, told, delete_after=REFUSAL_SECONDS)
+        else:
+            if isinstance(ordered, Draft):
+                await _reply(message, **quote(ordered, self._jobs))
 
     def _prompt(self, message: discord.Message) -> str | None:
         """Return what follows the bot's own mention, if a person's message begins with it."""
@@ -59,18 +64,18 @@ class MentionCog(commands.Cog):
         )
 
 
-async def _refuse(message: discord.Message, sentence: str) -> None:
-    """Say it for a while, pinging nobody but the person.
+async def _reply(message: discord.Message, content: str, **more: Any) -> None:
+    """Answer in public, pinging nobody but the person.
 
     Where the bot may not answer, it is a post of its own, and where it may not write either, nothing.
     """
     one = discord.AllowedMentions(everyone=False, roles=False, users=[message.author], replied_user=True)
     try:
-        await message.reply(sentence, delete_after=REFUSAL_SECONDS, allowed_mentions=one)
+        await message.reply(content, allowed_mentions=one, **more)
     except discord.HTTPException:
         try:
-            post = f"{message.author.mention} {sentence}"
-            await message.channel.send(post, delete_after=REFUSAL_SECONDS, allowed_mentions=one)
+            post = f"{message.author.mention} {content}"
+            await message.channel.send(post, allowed_mentions=one, **more)
         except (discord.HTTPException, aiohttp.ClientError, OSError):
             return
     except (aiohttp.ClientError, OSError):

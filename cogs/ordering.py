@@ -7,10 +7,11 @@ from typing import Any
 import aiohttp
 import discord
 
-from bot import messages
+from bot import cards, messages, quote_messages
 from bot.client import SoraBot, answer
 from bot.errors import BadOrder
 from bot.jobs import JobService, Order
+from bot.models import Draft
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,14 +56,25 @@ async def order(interaction: discord.Interaction[SoraBot], jobs: JobService, **w
     """Acknowledge in private, order, and name the job once it is stored."""
     await interaction.response.defer(ephemeral=True, thinking=True)
     interaction.client.check_place(interaction.guild_id, interaction.channel, interaction.app_permissions)
-    job = await jobs.order(
+    ordered = await jobs.order(
         Order(
             origin=f"interaction:{interaction.id}",
             **place(interaction),
             **wishes,
         )
     )
-    await answer(interaction, messages.acknowledged(job))
+    if isinstance(ordered, Draft):
+        await answer(interaction, **quote(ordered, jobs))
+    else:
+        await answer(interaction, messages.acknowledged(ordered))
+
+
+def quote(draft: Draft, jobs: JobService, *, has_changed: bool = False) -> dict[str, Any]:
+    """Return the content and the buttons of a message that asks for a yes to a price."""
+    return {
+        "content": quote_messages.quote(draft, jobs.ways(draft), has_changed=has_changed),
+        "view": cards.quote_buttons(draft.draft_id),
+    }
 
 
 def place(interaction: discord.Interaction[SoraBot]) -> dict[str, Any]:

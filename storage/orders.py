@@ -77,31 +77,42 @@ class OrderStore(Store):
 
     @writes
     async def confirm(
-        self, connection: AsyncConnection, draft_id: str, *, quote: Quote, policy: Policy, now: dt.datetime
+        self,
+        connection: AsyncConnection,
+        draft_id: str,
+        *,
+        quote: Quote,
+        role_ids: frozenset[int],
+        top_role_id: int | None,
+        policy: Policy,
+        now: dt.datetime,
     ) -> Job | Draft | Refusal:
-        """Make a quoted draft a job; the caller has made sure of who asks.
+        """Make a quoted draft a job; the caller has made sure of who asks, and says which roles they have.
 
         `quote` is what it costs now: where the price has changed the draft is quoted anew. A draft that is
-        over comes back as it is, one that became a job as its job.
+        over comes back as it is, one that became a job as its job. One that a limit refuses may be confirmed
+        again later.
         """
         draft = await self.require(connection, draft_id)
         if draft.job_id is not None and (job := await self.jobs.of_origin(connection, draft.new.origin)):
             return job
-        if draft.stage is not DraftStage.QUOTED:
+        if draft.stage not in {DraftStage.QUOTED, DraftStage.REFUSED}:
             return draft
         if now >= draft.expires_at:
             return await self.change(connection, draft_id, stage=DraftStage.EXPIRED)
         if quote.micros != draft.new.quote.micros:
-            return await self.quote_anew(connection, draft, quote)
-        weighed = await weigh(connection, draft.new, draft.member_id, policy, now=now)
+            draft = await self.quote_anew(connection, draft, quote)
+            return await self.change(connection, draft_id, stage=DraftStage.QUOTED)
+        new = dataclasses.replace(draft.new, role_ids=role_ids, top_role_id=top_role_id, quote=quote)
+        weighed = await weigh(connection, new, draft.member_id, policy, now=now)
         refused = quotas.refusing(weighed.standings, quote.micros)
         if refused is not None:
-            settings = await servers.settings(connection, draft.new.server_id)
-            askable = refused.limit.layer.is_own and settings.staff_channel_id is not None
-            stage = DraftStage.REFUSED if askable else DraftStage.DROPPED
-            kept = await self.change(connection, draft_id, stage=stage)
-            return Refusal(standing=refused, quote=quote, draft=kept if askable else None)
-        job = await self.insert(connection, draft.new, draft.member_id, weighed, now=now)
+            settings = await servers.settings(connection, new.server_id)
+            if not refused.limit.layer.is_own or settings.staff_channel_id is None:
+                return Refusal(standing=refused, quote=quote, draft=None)
+            kept = await self.change(connection, draft_id, stage=DraftStage.REFUSED)
+            return Refusal(standing=refused, quote=quote, draft=kept)
+        job = await self.insert(connection, new, draft.member_id, weighed, now=now)
         await self.change(connection, draft_id, stage=DraftStage.ORDERED, job_id=job.job_id)
         return job
 
@@ -147,9 +158,11 @@ class OrderStore(Store):
 
     async def select(self, connection: AsyncConnection, where: sa.ColumnElement[bool]) -> list[Draft]:
         """Return drafts, oldest first."""
+        deciders = people.alias()
         rows = await connection.execute(
-            sa.select(drafts, people.c.discord_id)
+            sa.select(drafts, people.c.discord_id, deciders.c.discord_id.label("decider"))
             .join(people, people.c.member_id == drafts.c.member_id)
+            .outerjoin(deciders, deciders.c.member_id == drafts.c.decided_by)
             .where(where)
             .order_by(drafts.c.created_at, drafts.c.draft_id)
         )
@@ -217,7 +230,7 @@ class OrderStore(Store):
             staff_channel_id=row.staff_channel_id,
             staff_message_id=row.staff_message_id,
             shown_stage=DraftStage(row.shown_stage) if row.shown_stage else None,
-            decider_id=row.decided_by,
+            decider_user_id=row.decider,
             job_id=row.job_id,
         )
 

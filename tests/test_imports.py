@@ -18,8 +18,17 @@ PACKAGES = ("bot", "cogs", "storage")
 LAYERS = [
     ["bot.models", "bot.money", "bot.text", "bot.acts", "bot.waiting"],
     ["bot.errors", "bot.logs"],
-    ["bot.models_file", "bot.config", "bot.catalogue", "bot.quotas", "bot.pacing", "bot.media", "bot.shrink"],
-    ["bot.messages", "bot.money_messages", "bot.web", "storage.migrations.*"],
+    [
+        "bot.models_file",
+        "bot.config",
+        "bot.catalogue",
+        "bot.offers",
+        "bot.quotas",
+        "bot.pacing",
+        "bot.media",
+        "bot.shrink",
+    ],
+    ["bot.messages", "bot.money_messages", "bot.quote_messages", "bot.web", "storage.migrations.*"],
     ["storage.*"],
     ["bot.turnstile", "bot.slots", "bot.lane", "bot.availability", "bot.gateways.*"],
     [

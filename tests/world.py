@@ -99,10 +99,13 @@ class World:
 
     # Acting
 
-    async def create(self, *, by: Any = None, **options: Any) -> str:
-        """Use /video create; return what the person reads."""
-        result = await (by or self.member).slash(self.channel, "video create", **options)
+    async def create(self, *, by: Any = None, confirms: bool = True, **options: Any) -> str:
+        """Use /video create, and confirm the price where it has to be; return what the person reads."""
+        actor = by or self.member
+        result = await actor.slash(self.channel, "video create", **options)
         assert result.ephemeral
+        if confirms and "Confirm" in _texts(result.response.components):
+            result = await actor.click(result.response, label="Confirm")
         return result.response.content
 
     async def ask(self, command: str, *, by: Any = None, **options: Any) -> str:

@@ -1,0 +1,88 @@
+"""Every sentence a person reads about a price they have to confirm."""
+
+from collections.abc import Iterable
+
+from bot import text
+from bot.messages import price, settings_line
+from bot.models import Draft, DraftStage
+from bot.offers import Offer, Ways
+
+MOST_LENGTHS = 10
+MOST_MODELS = 5
+MOST_LINE = 300
+
+NOTHING_ORDERED = "This quote is over; nothing was ordered and nothing was charged. Order again if you like."
+NO_SUCH_QUOTE = "There is no such quote here."
+NOT_YOURS = "Only the member who asked for this video can confirm or cancel its price."
+DROPPED = "Cancelled: nothing was ordered and nothing was charged."
+
+# What a press comes too late for.
+OVER = {
+    DraftStage.ORDERED: "You confirmed this already. `/video list` shows your jobs.",
+    DraftStage.ASKED: "Staff are asked for this video already; they decide.",
+    DraftStage.EXPIRED: "This quote is older than a day. Order again; nothing was charged.",
+}
+
+
+def quote(draft: Draft, ways: Ways | None, *, has_changed: bool = False) -> str:
+    """Ask for a yes: the price, what changes it, and what would be cheaper."""
+    new = draft.new
+    lines = [
+        f"The price has changed. It is **{price(new.quote)}** now: {settings_line(new.request)}."
+        if has_changed
+        else f"This costs **{price(new.quote)}**: {settings_line(new.request)}.",
+        "Confirm to order it. Until then nothing is held; the quote ends after a day.",
+    ]
+    if new.note:
+        lines.append(new.note)
+    if ways is not None:
+        lines += _changes(draft, ways)
+    return "\n".join(lines)
+
+
+def _changes(draft: Draft, ways: Ways) -> list[str]:
+    request = draft.new.request
+    lengths = [_marked(f"{one.request.seconds} s", one, draft) for one in ways.lengths[:MOST_LENGTHS]]
+    qualities = [_marked(str(one.request.quality), one, draft) for one in ways.qualities]
+    models = sorted(ways.models, key=lambda offer: offer.quote.micros)[:MOST_MODELS]
+    others = [f"{text.code(one.request.model)} {_choices(one)} {price(one.quote)}" for one in models]
+    said = [
+        _line("Length", lengths if len(lengths) > 1 else []),
+        _line("Quality", qualities if len(qualities) > 1 else []),
+        _line("Other models", others),
+    ]
+    if any(said):
+        said.insert(0, "What changes the price:")
+    cheaper = [f"`{_options(one, request.model)}` {price(one.quote)}" for one in ways.cheaper]
+    return [*filter(None, said), *filter(None, [_line("Cheaper, the same prompt with", cheaper)])]
+
+
+def _line(name: str, parts: Iterable[str]) -> str:
+    joined = ", ".join(parts)
+    return f"-# {name}: {joined}" if joined else ""
+
+
+def _marked(name: str, offer: Offer, draft: Draft) -> str:
+    """Write a choice and its price, in bold where it is the one that was made."""
+    written = f"{name} {price(offer.quote)}"
+    return (
+        f"**{written}**"
+        if offer.request.seconds == draft.new.request.seconds
+        and (offer.request.quality == draft.new.request.quality)
+        else written
+    )
+
+
+def _choices(offer: Offer) -> str:
+    return " ".join(filter(None, [f"{offer.request.seconds} s", offer.request.quality]))
+
+
+def _options(offer: Offer, model: str) -> str:
+    """Write the options that order it, as `/video create` names them."""
+    request = offer.request
+    named = [
+        f"model:{request.model}" if request.model != model else "",
+        f"seconds:{request.seconds}",
+        f"quality:{request.quality}" if request.quality else "",
+    ]
+    return " ".join(filter(None, named))
