@@ -138,6 +138,12 @@ class Settings(BaseSettings):
     apixo_limits: Annotated[_Limits, Field(description="Limits of APIXO's key, in the same words.")] = {}
     pixazo_limits: Annotated[_Limits, Field(description="Limits of Pixazo's key, in the same words.")] = {}
     timezone: Annotated[_Zone, Field(description="Where days, weeks and months turn.")] = ZoneInfo("UTC")
+    reconcile_threshold: Annotated[
+        _Micros, Field(description="Dollars by which a balance may leave the ledger before it is told.")
+    ] = 1 * money.MICROS_PER_DOLLAR
+    low_balance: Annotated[
+        _Micros, Field(description="Dollars at a gateway below which the operator is told.")
+    ] = 5 * money.MICROS_PER_DOLLAR
 
     trusted_hosts: Annotated[
         _Hosts, Field(description="host or host:port allowed on private addresses and plain http.")

@@ -342,6 +342,8 @@ balances = sa.Table(
     Column("gateway", String, nullable=False),
     Column("balance_micros", Integer, nullable=False),
     Column("read_at", UtcTime, nullable=False),
+    # What the operator has to be told of this reading; empty once they were, or where there is nothing.
+    Column("untold", String, nullable=False, server_default=""),
     Index("balances_by_gateway", "gateway", "read_at"),
 )
 

@@ -8,6 +8,7 @@ from pydantic import SecretStr
 
 from bot.config import Settings
 from bot.errors import SettingsError
+from bot.quotas import Layer, Limit, Measure
 
 NAMES = [name.upper() for name in Settings.model_fields]
 
@@ -35,6 +36,8 @@ def test_nothing_has_to_be_set_but_the_token_to_run() -> None:
     assert (settings.apixo_route, settings.data_dir, settings.keep_days) == ("auto", Path("data"), 30)
     assert (settings.models_file, settings.default_model, settings.trusted_hosts) == (None, None, ())
     assert (settings.default_user_monthly_limit, settings.operator_monthly_limit) == (10_000_000, None)
+    assert (settings.operator_limits, settings.apixo_limits, settings.pixazo_limits) == ({}, {}, {})
+    assert (settings.reconcile_threshold, settings.low_balance) == (1_000_000, 5_000_000)
     assert (settings.timezone, settings.allowed_servers) == (ZoneInfo("UTC"), ())
     assert (settings.http_host, settings.http_port) == ("127.0.0.1", 8080)
     assert (settings.log_level, settings.log_format, settings.secrets) == ("info", "text", ())
@@ -62,7 +65,23 @@ def test_an_empty_value_is_unset(monkeypatch: pytest.MonkeyPatch, name: str) -> 
         ("DEFAULT_USER_MONTHLY_LIMIT", "0", 0),
         ("DEFAULT_USER_MONTHLY_LIMIT", "$12,50", 12_500_000),
         ("OPERATOR_MONTHLY_LIMIT", "250", 250_000_000),
+        (
+            "OPERATOR_LIMITS",
+            "day 20, week 80, month 200, job 5, at once 10, jobs a day 100",
+            {
+                Measure.DAY: 20_000_000,
+                Measure.WEEK: 80_000_000,
+                Measure.MONTH: 200_000_000,
+                Measure.JOB: 5_000_000,
+                Measure.AT_ONCE: 10,
+                Measure.JOBS_A_DAY: 100,
+            },
+        ),
+        ("APIXO_LIMITS", " Job  $1.50 ,AT ONCE 0", {Measure.JOB: 1_500_000, Measure.AT_ONCE: 0}),
+        ("PIXAZO_LIMITS", "month 0", {Measure.MONTH: 0}),
         ("TIMEZONE", "Europe/Berlin", ZoneInfo("Europe/Berlin")),
+        ("RECONCILE_THRESHOLD", "0.25", 250_000),
+        ("LOW_BALANCE", "$20", 20_000_000),
         (
             "TRUSTED_HOSTS",
             "GPU-box, files.example:8443,10.0.0.7:80, [::1]:99",
@@ -97,6 +116,16 @@ def test_a_setting_is_read_in_its_form(
         ("DEFAULT_USER_MONTHLY_LIMIT", "hunter2", "12.50"),
         ("OPERATOR_MONTHLY_LIMIT", "1234.567", "12.50"),
         ("OPERATOR_MONTHLY_LIMIT", "99999999", "at most 1000000"),
+        ("OPERATOR_LIMITS", "hunter2 20", "day 20, week 80"),
+        ("OPERATOR_LIMITS", "day hunter2", "day 20, week 80"),
+        ("OPERATOR_LIMITS", "day20", "day 20, week 80"),
+        ("APIXO_LIMITS", "day 20, day 30", "names day twice"),
+        ("APIXO_LIMITS", "at once 2.5", "day 20, week 80"),
+        ("APIXO_LIMITS", "jobs a day -1", "less than nothing"),
+        ("PIXAZO_LIMITS", "day -20", "day 20, week 80"),
+        ("PIXAZO_LIMITS", "day 21,", "day 20, week 80"),
+        ("RECONCILE_THRESHOLD", "hunter2", "12.50"),
+        ("LOW_BALANCE", "-1", "12.50"),
         ("TIMEZONE", "hunter2", "Europe/Berlin"),
         ("TIMEZONE", "../hunter2", "Europe/Berlin"),
         ("TRUSTED_HOSTS", "files.example,http://hunter2.example", "host or host:port"),
@@ -122,6 +151,26 @@ def test_a_wrong_setting_is_named_with_how_to_mend_it_and_without_its_value(
     assert "\n" not in line
     assert refused.value.exit_code == 2
     assert refused.value.__cause__ is None  # nothing for a traceback to show
+
+
+def test_the_operators_limits_hold_over_each_key_and_over_everything(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPERATOR_MONTHLY_LIMIT", "200")
+    monkeypatch.setenv("OPERATOR_LIMITS", "day 20")
+    monkeypatch.setenv("PIXAZO_LIMITS", "at once 2")
+
+    assert set(Settings.read().caps) == {
+        Limit(layer=Layer.OPERATOR, measure=Measure.MONTH, amount=200_000_000),
+        Limit(layer=Layer.OPERATOR, measure=Measure.DAY, amount=20_000_000),
+        Limit(layer=Layer.KEY, subject="pixazo", measure=Measure.AT_ONCE, amount=2),
+    }
+
+
+def test_the_month_is_limited_in_one_setting_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPERATOR_MONTHLY_LIMIT", "200")
+    monkeypatch.setenv("OPERATOR_LIMITS", "month 100")
+
+    with pytest.raises(SettingsError, match="OPERATOR_MONTHLY_LIMIT and OPERATOR_LIMITS both name a month"):
+        Settings.read()
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1:8000", "localhost:1", "[::1]:8000"])

@@ -278,6 +278,7 @@ def _create_tables() -> None:
         sa.Column("gateway", sa.String(), nullable=False),
         sa.Column("balance_micros", sa.Integer(), nullable=False),
         sa.Column("read_at", sa.String(), nullable=False),
+        sa.Column("untold", sa.String(), server_default="", nullable=False),
         sa.PrimaryKeyConstraint("reading_id"),
     )
     op.create_index("balances_by_gateway", "balances", ["gateway", "read_at"], unique=False)
