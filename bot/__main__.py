@@ -1,4 +1,4 @@
-"""The command line: run, demo, export."""
+"""The command line: run, demo, export, doctor."""
 
 import argparse
 import asyncio
@@ -17,6 +17,7 @@ from bot.config import Settings
 from bot.errors import SettingsError, StartupError, TokenRefused
 from storage.export import write_export
 from storage.folder import DataFolder
+from storage.proof import prove_ledger
 
 log = logging.getLogger("bot")
 
@@ -39,6 +40,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 from bot.sandbox import demo  # noqa: PLC0415
 
                 return asyncio.run(demo.play(settings, once=chosen.once))
+            case "doctor":
+                agrees = prove_ledger(DataFolder(settings.data_dir).database, sys.stdout)
+                return 0 if agrees else 1
             case _:
                 database = DataFolder(settings.data_dir).database
                 write_export(database, chosen.what, chosen.format, sys.stdout)
@@ -66,6 +70,10 @@ def _parser() -> argparse.ArgumentParser:
     export = commands.add_parser("export", help="write all jobs or the ledger to stdout")
     export.add_argument("--what", choices=("jobs", "ledger"), required=True)
     export.add_argument("--format", choices=("csv", "json"), required=True)
+    doctor = commands.add_parser("doctor", help="check the data; exits with 1 where something does not agree")
+    doctor.add_argument(
+        "--ledger", action="store_true", required=True, help="sum the ledger anew and compare every total"
+    )
     return parser
 
 

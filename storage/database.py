@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import functools
 import sqlite3
-from collections.abc import AsyncGenerator, Callable, Coroutine
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
@@ -18,7 +18,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import AsyncAdaptedQueuePool
 
-from bot.errors import SchemaError
+from bot.errors import SchemaError, SettingsError
 from storage import schema
 
 READERS = 4
@@ -114,6 +114,26 @@ def writes(
 ) -> Callable[Concatenate[S, P], Coroutine[Any, Any, T]]:
     """Make a store's method one transaction: all of it happens, or with an exception nothing."""
     return _in_transaction(method, Database.write)
+
+
+@contextlib.contextmanager
+def read_only(path: Path) -> Generator[sqlite3.Connection]:
+    """Open the file to be read beside a running bot; nothing is made or changed.
+
+    Raises:
+        SettingsError: there is no database to read yet.
+        SchemaError: the file is none of ours, or broken.
+    """
+    if not path.exists():
+        raise SettingsError(f"DATA_DIR: there is no database at {path}; run the bot first.")
+    try:
+        uri = f"{path.absolute().as_uri()}?mode=ro"
+        with contextlib.closing(sqlite3.connect(uri, uri=True, isolation_level=None)) as connection:
+            yield connection
+    except sqlite3.Error as error:
+        raise SchemaError(
+            f"{path} cannot be read: {error}. Run the bot once to update it, or restore a backup."
+        ) from error
 
 
 def _in_transaction(

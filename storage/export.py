@@ -1,14 +1,12 @@
 """Read-only export of jobs and ledger, beside a running bot. Columns are only ever added."""
 
-import contextlib
 import csv
 import json
-import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal, TextIO, TypeAlias
 
-from bot.errors import SchemaError, SettingsError
+from storage.database import read_only
 
 What: TypeAlias = Literal["jobs", "ledger"]
 Format: TypeAlias = Literal["csv", "json"]
@@ -49,19 +47,10 @@ def write_export(database: Path, what: What, form: Format, out: TextIO) -> None:
         SettingsError: there is no database to read yet.
         SchemaError: the file is none of ours, or broken.
     """
-    if not database.exists():
-        raise SettingsError(f"DATA_DIR: there is no database at {database}; run the bot first.")
-    try:
-        with contextlib.closing(
-            sqlite3.connect(f"{database.absolute().as_uri()}?mode=ro", uri=True)
-        ) as connection:
-            cursor = connection.execute(_QUERIES[what])
-            names = [column[0] for column in cursor.description]
-            (_write_csv if form == "csv" else _write_json)(names, cursor, out)
-    except sqlite3.Error as error:
-        raise SchemaError(
-            f"{database} cannot be read: {error}. Run the bot once to update it, or restore a backup."
-        ) from error
+    with read_only(database) as connection:
+        cursor = connection.execute(_QUERIES[what])
+        names = [column[0] for column in cursor.description]
+        (_write_csv if form == "csv" else _write_json)(names, cursor, out)
 
 
 def _write_csv(names: list[str], rows: Iterator[tuple[Any, ...]], out: TextIO) -> None:

@@ -13,12 +13,14 @@ import sqlalchemy as sa
 
 from bot.models import Account, Failure, FailureKind, Job, Mode, NewJob, Quote, Shape, Stage, VideoRequest
 from bot.quotas import Layer, Limit, Measure, Policy, Sums, period
-from storage import ledger
+from storage import audit, ledger, members
 from storage.database import Database
 from storage.jobs import JobStore
 from storage.ledger import Scope, Span
 from storage.limits import LimitStore
 from storage.orders import OrderStore, Refusal
+from storage.purses import PurseStore
+from storage.schema import EntryKind
 
 NOON = dt.datetime(2026, 11, 21, 12, tzinfo=dt.UTC)
 SERVER, CHANNEL, ALICE, BOB = 100, 200, 1, 2
@@ -63,6 +65,7 @@ class Books:
         self.jobs = JobStore(database, pictures=folder / "pictures", clips=folder / "clips")
         self.orders = OrderStore(database, self.jobs)
         self.limits = LimitStore(database)
+        self.purses = PurseStore(database)
 
     async def place(
         self, micros: int = 30 * CENT, *, at: dt.datetime = NOON, policy: Policy = UTC_POLICY, **changes: Any
@@ -86,6 +89,65 @@ class Books:
         """Give a member a limit of their own."""
         limit = Limit(layer=Layer.MEMBER, measure=measure, amount=amount)
         await self.limits.set(SERVER, limit, user_id=of, what="by hand", by=BOB, now=at)
+
+    async def purse(
+        self,
+        amount: int,
+        *,
+        channel: int = CHANNEL,
+        ends_at: dt.datetime | None = None,
+        at: dt.datetime = NOON,
+    ) -> int:
+        """Give a channel a purse; return its id."""
+        return await self.purses.open(
+            server_id=SERVER,
+            channel_id=channel,
+            amount_micros=amount,
+            ends_at=ends_at,
+            what="by hand",
+            by=BOB,
+            now=at,
+        )
+
+    async def grant(self, amount: int, *, to: int = ALICE, at: dt.datetime = NOON) -> None:
+        """Give a member money on top of their limit, as staff."""
+        async with self.database.write() as connection:
+            member = await members.row(connection, SERVER, to)
+            actor = await members.row(connection, SERVER, BOB)
+            act = await audit.record(
+                connection, server_id=SERVER, by=BOB, act="grant", about_id=member, now=at
+            )
+            await ledger.grant(
+                connection,
+                server_id=SERVER,
+                member_id=member,
+                account=Account.REAL,
+                amount_micros=amount,
+                reason="by hand",
+                actor_id=actor,
+                act_id=act,
+                now=at,
+            )
+
+    async def refund(self, job: Job, *, at: dt.datetime = NOON) -> None:
+        """Give back all that a job's member paid, as staff."""
+        paid = await self.jobs.get(job.job_id)
+        assert paid is not None
+        async with self.database.write() as connection:
+            actor = await members.row(connection, paid.server_id, BOB)
+            act = await audit.record(
+                connection, server_id=paid.server_id, by=BOB, act="refund", about_id=paid.member_id, now=at
+            )
+            await ledger.book(
+                connection,
+                paid,
+                EntryKind.CORRECTION,
+                paid.settled_micros,
+                reason="by hand",
+                actor_id=actor,
+                act_id=act,
+                now=at,
+            )
 
     async def bring(self, job: Job, stage: Stage, *, at: dt.datetime = NOON) -> Job:
         """Take a queued job the usual way to a stage."""
