@@ -1,135 +1,19 @@
-"""Limits of members, roles, channels and servers, and where all that bear on an order stand."""
+"""Limits of members, roles, channels and servers: set and cleared by staff, and read back."""
 
 import dataclasses
 import datetime as dt
-from collections.abc import Iterable
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot import quotas
-from bot.models import Account, Stage
-from bot.quotas import Layer, Limit, Measure, Policy, Standing, Sums
-from storage import audit, ledger, members, servers
+from bot.models import Account
+from bot.quotas import Layer, Limit, Measure, Policy, Standing
+from storage import audit, members
 from storage.database import Store, reads, writes
-from storage.ledger import Scope, Span
-from storage.schema import jobs, limits
+from storage.schema import limits
 from storage.schema import members as people
-
-# What a gateway may be working on, or soon will; a job without a verdict blocks nobody for ever.
-_AT_ONCE = (Stage.QUEUED, Stage.SUBMITTING, Stage.RENDERING, Stage.FETCHING)
-
-_SCOPES = {
-    Layer.MEMBER: Scope.MEMBER,
-    Layer.ROLE: Scope.MEMBER,
-    Layer.CHANNEL: Scope.CHANNEL,
-    Layer.SERVER: Scope.SERVER,
-    Layer.KEY: Scope.KEY,
-    Layer.OPERATOR: Scope.OPERATOR,
-}
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Orderer:
-    """Who orders, and in which home channel; somebody without a row has neither limits nor entries."""
-
-    server_id: int
-    channel_id: int
-    member_id: int | None
-    role_ids: frozenset[int]
-    account: Account
-    gateways: tuple[str, ...]
-
-
-async def standings(
-    connection: AsyncConnection, orderer: Orderer, policy: Policy, *, now: dt.datetime
-) -> list[Standing]:
-    """Return where every limit stands that bears on an order now, the member's own first."""
-    settings = await servers.settings(connection, orderer.server_id)
-    found = quotas.applying(await _bearing(connection, orderer), policy, gateways=orderer.gateways)
-    zones = [policy.zone if limit.layer.is_operators else settings.zone or policy.zone for limit in found]
-    periods = [quotas.period(limit.measure, zone, now) for limit, zone in zip(found, zones, strict=True)]
-    spans = [
-        Span(scope=_SCOPES[limit.layer], subject=_subject(limit, orderer), period=period)
-        for limit, period in zip(found, periods, strict=True)
-    ]
-    dated = [number for number, period in enumerate(periods) if period is not None]
-    summed = dict(
-        zip(dated, await ledger.sums(connection, orderer.account, [spans[i] for i in dated]), strict=True)
-    )
-    running = await _running(connection, found, orderer)
-    is_shared = any(limit.layer.is_operators for limit in found) and await ledger.spans_servers(
-        connection, orderer.server_id
-    )
-    return [
-        Standing(
-            limit=limit,
-            period=periods[number],
-            sums=summed.get(number, Sums()),
-            running=running.get(_SCOPES[limit.layer], {}).get(spans[number].subject, 0),
-            is_hidden=is_shared and limit.layer.is_operators,
-        )
-        for number, limit in enumerate(found)
-    ]
-
-
-async def _bearing(connection: AsyncConnection, orderer: Orderer) -> list[Limit]:
-    """Return what was set for this server that bears on the orderer."""
-    bears = sa.or_(
-        sa.and_(limits.c.layer == Layer.MEMBER, limits.c.subject_id == (orderer.member_id or -1)),
-        sa.and_(limits.c.layer == Layer.ROLE, limits.c.subject_id.in_(orderer.role_ids)),
-        sa.and_(limits.c.layer == Layer.CHANNEL, limits.c.subject_id == orderer.channel_id),
-        limits.c.layer == Layer.SERVER,
-    )
-    rows = await connection.execute(sa.select(limits).where(limits.c.server_id == orderer.server_id, bears))
-    return [
-        Limit(
-            layer=Layer(row.layer),
-            measure=Measure(row.measure),
-            amount=row.amount,
-            subject=str(row.subject_id) if row.layer in {Layer.ROLE, Layer.CHANNEL} else "",
-        )
-        for row in rows
-    ]
-
-
-def _subject(limit: Limit, orderer: Orderer) -> str:
-    match limit.layer:
-        case Layer.MEMBER | Layer.ROLE:
-            return str(orderer.member_id)
-        case Layer.SERVER:
-            return str(orderer.server_id)
-        case _:
-            return limit.subject
-
-
-async def _running(
-    connection: AsyncConnection, found: Iterable[Limit], orderer: Orderer
-) -> dict[Scope, dict[str, int]]:
-    """Count the jobs at once, where a limit asks for it."""
-    if not any(limit.measure is Measure.AT_ONCE for limit in found):
-        return {}
-    own = sa.and_(jobs.c.member_id == orderer.member_id, jobs.c.budget.in_(["member", "role"]))
-    home = sa.func.coalesce(jobs.c.home_channel_id, jobs.c.channel_id)
-    query = sa.select(
-        jobs.c.gateway,
-        sa.func.count(),
-        sa.func.count().filter(own),
-        sa.func.count().filter(home == orderer.channel_id),
-        sa.func.count().filter(jobs.c.server_id == orderer.server_id),
-    ).where(jobs.c.stage.in_(_AT_ONCE), jobs.c.account == orderer.account)
-    rows: list[tuple[str, int, int, int, int]] = [
-        (row[0], row[1], row[2], row[3], row[4])
-        for row in await connection.execute(query.group_by(jobs.c.gateway))
-    ]
-    return {
-        Scope.KEY: {gateway: count for gateway, count, *_ in rows},
-        Scope.OPERATOR: {"": sum(row[1] for row in rows)},
-        Scope.MEMBER: {str(orderer.member_id): sum(row[2] for row in rows)},
-        Scope.CHANNEL: {str(orderer.channel_id): sum(row[3] for row in rows)},
-        Scope.SERVER: {str(orderer.server_id): sum(row[4] for row in rows)},
-    }
+from storage.standings import Orderer, standings_of
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -166,7 +50,7 @@ class LimitStore(Store):
             account=account,
             gateways=gateways,
         )
-        return await standings(connection, orderer, policy, now=now)
+        return await standings_of(connection, orderer, policy, now=now)
 
     @reads
     async def of_server(self, connection: AsyncConnection, server_id: int) -> list[SetLimit]:

@@ -11,11 +11,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from bot import money_messages, quotas
 from bot.models import Account, Budget, Charge, Draft, DraftStage, Job, NewJob, Purse, Quote
 from bot.quotas import Layer, Policy, Standing
-from storage import alerts, limits, members, purses, servers
+from storage import alerts, members, purses, servers
 from storage.database import Database, Store, reads, writes
 from storage.jobs import JobStore, columns, picture_of, request_of
 from storage.schema import drafts
 from storage.schema import members as people
+from storage.standings import Orderer, standings_of
 
 DRAFT_LASTS = dt.timedelta(hours=24)
 
@@ -242,7 +243,7 @@ async def weigh(
 
     An open purse that has the money stands in for the limits of the member and their roles.
     """
-    orderer = limits.Orderer(
+    orderer = Orderer(
         server_id=new.server_id,
         channel_id=new.home_channel_id,
         member_id=member_id,
@@ -250,7 +251,7 @@ async def weigh(
         account=new.account,
         gateways=(new.gateway,),
     )
-    standings = await limits.standings(connection, orderer, policy, now=now)
+    standings = await standings_of(connection, orderer, policy, now=now)
     purse = await purses.open_in(connection, new.home_channel_id, new.account, now=now)
     if purse is not None and purse.left_micros >= new.quote.micros:
         return Weighed(
