@@ -7,6 +7,7 @@ BotError
 │   ├── ModelUnavailable    the model cannot be ordered now
 │   ├── OverLimit           the money is not there
 │   ├── NotHere             the bot may not work in this server or channel
+│   ├── NotAllowed          staff paused orders, or their access rules refuse this person or channel
 │   └── NoSuchJob           no job of that id is this person's to see
 ├── ChannelClosed           Discord will not let the bot post there: gone, locked or forbidden
 ├── DiscordTrouble          Discord did not answer properly; the same may work later
@@ -64,6 +65,19 @@ class OverLimit(UserError):
 
 class NotHere(UserError):
     """The bot takes no orders in this server, or lacks a permission in this channel."""
+
+
+class NotAllowed(UserError):
+    """Staff paused orders, or their access rules refuse this person or channel."""
+
+    def __init__(self, sentence: str, *, public_sentence: str) -> None:
+        super().__init__(sentence)
+        self._public_sentence = public_sentence
+
+    @property
+    def public_sentence(self) -> str:
+        """Refuse without staff's reason and without naming whom they allow."""
+        return self._public_sentence
 
 
 class NoSuchJob(UserError):

@@ -329,12 +329,31 @@ class PauseScope(StrEnum):
     MODEL = "model"
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Pause:
+    """What takes no orders: `subject` is the id of a server, or the name of a gateway or model."""
+
+    scope: PauseScope
+    subject: str
+    reason: str
+    since: dt.datetime
+
+
 class RuleScope(StrEnum):
     """What an access rule is about."""
 
     ROLE = "role"
     MEMBER = "member"
     CHANNEL = "channel"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class AccessRule:
+    """What staff say of a role, a person or a channel by their Discord id; None is somebody forgotten."""
+
+    scope: RuleScope
+    subject_id: int | None
+    allows: bool
 
 
 class OutageScope(StrEnum):

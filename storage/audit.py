@@ -17,7 +17,7 @@ async def record(
     connection: AsyncConnection,
     *,
     server_id: int,
-    by: int,
+    by: int | None,
     act: str,
     what: str = "",
     reason: str = "",
@@ -26,14 +26,14 @@ async def record(
 ) -> str:
     """Write down an act of the person `by`; return its id, which entries of the ledger may name.
 
-    `about_id` is the row of the member it is about. `what` and `reason` must name no person.
+    With None it is the bot itself. `about_id` is the row of the member it is about. `what` and `reason` must name no person.
     """
     act_id = secrets.token_hex(8)
     await connection.execute(
         sa.insert(acts).values(
             act_id=act_id,
             server_id=server_id,
-            actor_id=await members.row(connection, server_id, by),
+            actor_id=await members.row(connection, server_id, by) if by is not None else None,
             act=act,
             about_id=about_id,
             what=what,
@@ -57,7 +57,7 @@ class ActStore(Store):
         offset: int = 0,
         limit: int = 25,
     ) -> list[Act]:
-        """Return what was done in a server, newest first; with `user_id` only what that person did or underwent."""
+        """Return what was done in a server, newest first; of a person what they did and what is about them."""
         actor, about = people.alias(), people.alias()
         where = acts.c.server_id == server_id
         if user_id is not None:
