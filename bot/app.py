@@ -10,6 +10,7 @@ from typing import Any
 
 from bot import media, pacing
 from bot.acts import Acts
+from bot.approvals import ApprovalService
 from bot.availability import Availability
 from bot.card_desk import CardDesk
 from bot.catalogue import Catalogue
@@ -26,6 +27,7 @@ from bot.jobs import JobService
 from bot.lane import Lane
 from bot.limits import LimitAdmin
 from bot.models import Clock, Sleep, utc_now
+from bot.notices import Notices
 from bot.quotas import Policy
 from bot.sandbox.server import SandboxServer
 from bot.shrink import ClipShrinker
@@ -36,17 +38,20 @@ from bot.watcher import Watcher
 from bot.worker import JobWorker
 from cogs.admin import AdminCog
 from cogs.animate import AnimateCog
+from cogs.approvals import BUTTONS as APPROVAL_BUTTONS
 from cogs.buttons import BUTTONS
 from cogs.mentions import MentionCog
 from cogs.quota import QuotaCog
 from cogs.quotes import QUOTE_BUTTONS
 from cogs.video import VideoCog
+from storage.approvals import ApprovalStore
 from storage.database import Database
 from storage.folder import DataFolder
 from storage.jobs import JobStore
 from storage.limits import LimitStore
 from storage.orders import OrderStore
 from storage.outages import MarkStore, OutageStore
+from storage.servers import ServerStore
 
 log = logging.getLogger(__name__)
 
@@ -62,6 +67,7 @@ class App:
         *,
         bot: SoraBot,
         jobs: JobService,
+        approvals: ApprovalService,
         gate: Gate,
         worker: JobWorker,
         delivery: Delivery,
@@ -82,6 +88,7 @@ class App:
             "worker": worker.run(),
             "gate": gate.run(),
             "cards": desk.run(),
+            "approvals": approvals.run(),
             "sweep": sweep,
         }
         self._tasks: list[asyncio.Task[None]] = []
@@ -174,7 +181,7 @@ async def open_app(
             catalogue,
             OutageStore(database),
             gateways=gateways,
-            unprobed=[name for name, gateway in gateways.items() if not gateway.can_probe],
+            unprobed=[name for name, gateway in gateways.items() if not gateway.tells_balance],
             default_model=settings.default_model,
             clock=clock,
         )
@@ -260,6 +267,7 @@ async def open_app(
         app = App(
             bot=bot,
             jobs=jobs,
+            approvals=approvals,
             gate=gate,
             worker=worker,
             delivery=delivery,

@@ -122,9 +122,12 @@ class Gate:
             await self._sleep(_LOOK_SECONDS)
 
     async def _probe(self, gateway: Gateway) -> None:
-        if self._availability.key_outage(gateway.name) is None or not gateway.can_probe:
+        if self._availability.key_outage(gateway.name) is None or not gateway.tells_balance:
             return
-        if self._availability.claim_probe(gateway.name) and await gateway.probe():
+        if not self._availability.claim_probe(gateway.name):
+            return
+        balance = await gateway.balance()
+        if isinstance(balance, int) and balance > 0:
             log.info("%s: the key works again", gateway.name)
             await self._availability.reopen(OutageScope.KEY, gateway.name)
             await self._explain()
@@ -135,7 +138,7 @@ class Gate:
             is_hopeless = obstacle.kind is FailureKind.MODEL_GONE or job.gateway not in self._gateways
             if is_hopeless or self._clock() - job.created_at >= pacing.LONGEST_WAIT:
                 return obstacle
-            if not self._gateways[job.gateway].can_probe and self._availability.claim_probe(job.gateway):
+            if not self._gateways[job.gateway].tells_balance and self._availability.claim_probe(job.gateway):
                 self._probes[job.gateway] = job.job_id
                 continue
             await self._explain()

@@ -451,7 +451,7 @@ async def test_a_redirect_is_not_followed_and_the_key_stays_at_home(http: Gatewa
             apixo = gateway(http, server.origin)
             assert isinstance(await apixo.submit(MODELS["apixo/sora-2"], ORDER, None), Lost)
             assert isinstance(await apixo.check(MODELS["apixo/sora-2"], TASK), NoAnswer)
-            assert await apixo.probe() is False
+            assert isinstance(await apixo.balance(), NoAnswer)
         assert (thief.connections, thief.requests) == (0, [])
 
 
@@ -637,35 +637,64 @@ async def test_a_failed_task_ends_with_its_code_and_words(
 
 
 @pytest.mark.parametrize(
-    ("script", "works"),
+    ("data", "micros"),
     [
-        (answer(200, b'{"code":200,"message":"success","data":74.8700}'), True),
-        (answer(200, told("200", "success", 5)), True),
-        (answer(200, told(200, "success", "74.87")), True),
-        (answer(200, told(200, "success", 0)), False),
-        (answer(200, told(200, "success", "-3")), False),
-        (answer(200, told(200, "success", None)), False),
-        (answer(200, told(200, "success", {"balance": 5})), False),
-        (answer(200, told(200, "success", True)), False),  # noqa: FBT003 - JSON
-        (answer(200, b'{"code":200,"data":NaN}'), False),
-        (answer(200, b'{"code":200,"data":Infinity}'), False),
-        (answer(200, told(200, "success", "a lot")), False),
-        (answer(200, told(401, "Invalid or missing API key", 5)), False),
-        (answer(401, told(401, "Invalid or missing API key")), False),
-        (answer(500, told(200, "success", 5)), False),
-        (answer(200, b"<html></html>"), False),
-        (answer(200), False),
-        (Answer(end="reset"), False),
+        ("74.8700", 74_870_000),
+        ("5", 5_000_000),
+        ("0", 0),
+        ('"74.87"', 74_870_000),
+        ('" 74.87 "', 74_870_000),
+        ("-3.5", -3_500_000),
+        ('"-3"', -3_000_000),
+        ("0.000001", 1),
+        ("74.86999999999999", 74_870_000),
+        ("0.30000000000000004", 300_000),
+        ("999999999.999999", 999_999_999_999_999),
+        ("1e3", 1_000_000_000),
+        ("1e-400", 0),
+        ('"1e-999999999"', 0),
     ],
 )
-async def test_the_key_works_while_its_balance_is_a_number_above_zero(
-    http: GatewayHttp, script: Answer, works: bool
-) -> None:
+async def test_a_balance_is_read_exactly(http: GatewayHttp, data: str, micros: int) -> None:
+    script = answer(200, f'{{"code":200,"message":"success","data":{data}}}'.encode())
     async with serving(script) as server:
-        assert await gateway(http, server.origin).probe() is works
+        assert await gateway(http, server.origin).balance() == micros
         request = server.requests[0]
         assert (request.method, request.target) == ("GET", "/api/v1/apikeys/current-balance")
         assert request.headers["authorization"] == f"Bearer {KEY}"
+
+
+@pytest.mark.parametrize(
+    ("script", "why"),
+    [
+        *(
+            (answer(200, f'{{"code":200,"message":"success","data":{data}}}'.encode()), "no amount of money")
+            for data in (
+                *("null", '{"balance":5}', "[5]", "true", "NaN", "Infinity", "-Infinity", '"nan"', '"inf"'),
+                *('"a lot"', '""', "1e9999", "1000000000.01", '"1e999999999"', '"1e99999999999999999999"'),
+                *("-1000000001", "9" * 4000, '"$5"', '"5,00"'),
+            )
+        ),
+        (answer(200, f'{{"code":200,"data":{"9" * 5000}}}'.encode()), "no readable answer"),
+        (answer(200, b'{"code":200}'), "no amount of money"),
+        (answer(200, b'{"data":5}'), "no readable answer"),
+        (answer(200, told(401, "Invalid or missing API key", 5)), "401: Invalid or missing API key"),
+        (answer(401, told(401, "Invalid or missing API key")), "401: Invalid or missing API key"),
+        (answer(403, told(403, KEY)), "403: [key]"),
+        (answer(429, told(429, "Rate limit exceeded")), "429: Rate limit exceeded"),
+        (answer(500, told(200, "success", 5)), "500: success"),
+        (answer(200, b"<html></html>"), "no readable answer: <html></html>"),
+        (answer(200), "no readable answer"),
+        (Answer(end="reset"), "ServerDisconnectedError"),
+    ],
+)
+async def test_what_is_no_balance_is_never_taken_for_one(http: GatewayHttp, script: Answer, why: str) -> None:
+    async with serving(script) as server:
+        found = await gateway(http, server.origin).balance()
+
+    assert isinstance(found, NoAnswer)
+    assert why in found.detail
+    assert KEY not in found.detail
 
 
 # The key in an answer

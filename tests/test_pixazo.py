@@ -425,10 +425,12 @@ async def test_a_look_refused_for_its_key_says_so_and_ends_no_task(
     assert outcome.failure.kind is kind
 
 
-async def test_pixazo_has_no_free_question(http: GatewayHttp) -> None:
+async def test_pixazo_tells_no_balance_and_is_not_asked_for_it(http: GatewayHttp) -> None:
     async with serving(answer(200)) as server:
         pixazo = gateway(http, server.origin)
-        assert (pixazo.can_probe, await pixazo.probe(), server.connections) == (False, False, 0)
+        assert not pixazo.tells_balance
+        assert await pixazo.balance() == NoAnswer(detail="Pixazo tells no balance")
+        assert server.connections == 0
 
 
 # The key in an answer

@@ -32,6 +32,7 @@ from bot.gateways.base import (
 )
 from bot.gateways.line import TOO_MANY_REQUESTS, Code, Line, TaskId, Text, links, lost, no_task, rate_limited
 from bot.models import VideoRequest
+from bot.money import MICROS_PER_DOLLAR
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +42,7 @@ _CLIENT_ERRORS = range(400, 500)
 # "upstream timeout", the task may have been made.
 _NOT_ACCEPTED = frozenset({500, 502, 503})
 _OPEN = frozenset(range(500, 600)) - _NOT_ACCEPTED
+_MOST_DOLLARS = 1_000_000_000
 
 
 class _Data(pydantic.BaseModel):
@@ -75,7 +77,7 @@ class _Envelope(pydantic.BaseModel):
 class ApixoGateway:
     """One APIXO key. `route` is what `provider` says for models that leave it to the operator."""
 
-    can_probe = True
+    tells_balance = True
 
     def __init__(self, http: GatewayHttp, *, name: str, base_url: str, key: str, route: str) -> None:
         self.name = name
@@ -96,19 +98,18 @@ class ApixoGateway:
         )
         return self._checked(reply, task_id) if isinstance(reply, Reply) else reply
 
-    async def probe(self) -> bool:
-        """Read the key's balance, a bare number of dollars; the key works while there is some."""
+    async def balance(self) -> int | NoAnswer:
+        """Read the key's balance, a bare number of dollars; see `Gateway.balance`."""
         reply = await self._line.get("/apikeys/current-balance")
-        if not isinstance(reply, Reply) or not reply.ok or reply.body is None:
-            return False
-        envelope = _Envelope.model_validate(reply.body)
-        if envelope.code != _OK or isinstance(envelope.number, bool):
-            return False
-        try:
-            dollars = Decimal(str(envelope.number))
-        except decimal.InvalidOperation:
-            return False
-        return dollars.is_finite() and dollars > 0
+        if not isinstance(reply, Reply):
+            return reply
+        envelope = _Envelope.model_validate(reply.body or {})
+        words = self._line.plain(envelope.words or reply.text)
+        if not reply.ok or envelope.code != _OK:
+            code = envelope.code if reply.ok else reply.status
+            return NoAnswer(detail=f"{code or 'no readable answer'}: {words}")
+        micros = _micros(envelope.number)
+        return NoAnswer(detail=f"no amount of money: {words}") if micros is None else micros
 
     def _body(self, model: Model, request: VideoRequest, picture: str | None) -> dict[str, Any]:
         fields: dict[str, Any] = {
@@ -178,6 +179,19 @@ class ApixoGateway:
             case unknown:
                 log.info("unknown state %r counts as still rendering", unknown[:40])
                 return Running()
+
+
+def _micros(number: object) -> int | None:
+    """Read dollars, to the nearest micro-dollar: doubles are finer for all amounts believed here."""
+    if isinstance(number, bool) or not isinstance(number, str | int | float):
+        return None
+    try:
+        dollars = Decimal(str(number))
+    except decimal.InvalidOperation:
+        return None
+    if not dollars.is_finite() or dollars.copy_abs() > _MOST_DOLLARS:
+        return None
+    return int((dollars * MICROS_PER_DOLLAR).to_integral_value())
 
 
 def _links(task: _Data) -> tuple[str, ...]:

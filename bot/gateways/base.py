@@ -122,8 +122,8 @@ class Gateway(Protocol):
         ...
 
     @property
-    def can_probe(self) -> bool:
-        """Whether the gateway answers a free question that tells if the key works."""
+    def tells_balance(self) -> bool:
+        """Whether the gateway answers for free what is left of the key's money, and so if the key works."""
         ...
 
     async def submit(self, model: Model, request: VideoRequest, picture: str | None) -> Submitted:
@@ -137,8 +137,11 @@ class Gateway(Protocol):
         """Look at a task, once, for free. Never raises for anything the gateway or network does."""
         ...
 
-    async def probe(self) -> bool:
-        """Ask, for free, whether the key works; only where `can_probe`."""
+    async def balance(self) -> int | NoAnswer:
+        """Ask, for free, what is left of the key's money, in micro-dollars; only where `tells_balance`.
+
+        It may be less than nothing. Never raises for anything the gateway or network does.
+        """
         ...
 
 

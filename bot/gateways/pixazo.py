@@ -51,7 +51,7 @@ class _Answer(pydantic.BaseModel):
 class PixazoGateway:
     """One Pixazo subscription key."""
 
-    can_probe = False
+    tells_balance = False
 
     def __init__(self, http: GatewayHttp, *, name: str, base_url: str, key: str) -> None:
         self.name = name
@@ -82,9 +82,9 @@ class PixazoGateway:
         reply = await self._line.get(f"/v2/requests/status/{quote(task_id, safe='')}")
         return self._checked(reply, task_id) if isinstance(reply, Reply) else reply
 
-    async def probe(self) -> bool:
-        """Pixazo documents no free question: only an order can tell."""
-        return False
+    async def balance(self) -> NoAnswer:
+        """Pixazo documents no free question: only an order tells whether the key works."""
+        return NoAnswer(detail="Pixazo tells no balance")
 
     def _submitted(self, reply: Reply, prompt: str) -> Submitted:
         answer = _Answer.model_validate(reply.body or {})
