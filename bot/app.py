@@ -38,7 +38,7 @@ from bot.watcher import Watcher
 from bot.worker import JobWorker
 from cogs.admin import AdminCog
 from cogs.animate import AnimateCog
-from cogs.approvals import BUTTONS as APPROVAL_BUTTONS
+from cogs.approvals import APPROVAL_BUTTONS
 from cogs.buttons import BUTTONS
 from cogs.mentions import MentionCog
 from cogs.quota import QuotaCog
@@ -242,14 +242,26 @@ async def open_app(
             clock=clock,
             sleep=sleep,
         )
+        orders = OrderStore(database, store)
         jobs = JobService(
             store=store,
-            orders=OrderStore(database, store),
+            orders=orders,
             availability=availability,
             pictures=media.PictureRoom(folder.pictures),
             policy=policy,
             driver=worker,
             clock=clock,
+        )
+        approvals = ApprovalService(
+            store=ApprovalStore(database, orders),
+            orders=orders,
+            servers=ServerStore(database),
+            availability=availability,
+            board=Notices(bot, turnstile=turnstile),
+            policy=policy,
+            driver=worker,
+            clock=clock,
+            sleep=sleep,
         )
         limits = LimitStore(database)
         spending = SpendingService(limits=limits, availability=availability, policy=policy, clock=clock)
@@ -263,7 +275,7 @@ async def open_app(
                 limits=LimitAdmin(store=limits, policy=policy, clock=clock),
             ),
         )
-        bot.attach(jobs, cogs, (*BUTTONS, *QUOTE_BUTTONS))
+        bot.attach(jobs, approvals, cogs, (*BUTTONS, *QUOTE_BUTTONS, *APPROVAL_BUTTONS))
         app = App(
             bot=bot,
             jobs=jobs,

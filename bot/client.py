@@ -12,7 +12,9 @@ import discord
 from discord import app_commands
 from discord.ext import commands
 
-from bot.errors import NotHere, UserError
+from bot import approval_card
+from bot.approvals import ApprovalService
+from bot.errors import NotHere, OverLimit, UserError
 from bot.jobs import JobService
 from storage.outages import MarkStore
 
@@ -42,6 +44,7 @@ class SoraBot(commands.Bot):
     """A bot without privileged intents: messages that mention it carry their content anyway."""
 
     jobs: JobService
+    approvals: ApprovalService
 
     def __init__(self, *, marks: MarkStore, allowed_servers: Collection[int]) -> None:
         super().__init__(
@@ -64,10 +67,15 @@ class SoraBot(commands.Bot):
         self._buttons: tuple[type[DynamicItem[Item[Any]]], ...] = ()
 
     def attach(
-        self, jobs: JobService, cogs: Collection[commands.Cog], buttons: Collection[type[Any]]
+        self,
+        jobs: JobService,
+        approvals: ApprovalService,
+        cogs: Collection[commands.Cog],
+        buttons: Collection[type[Any]],
     ) -> None:
         """Take what the bot offers; once, before it starts."""
         self.jobs = jobs
+        self.approvals = approvals
         self._parts = tuple(cogs)
         self._buttons = tuple(buttons)
 
@@ -134,9 +142,12 @@ class SoraBot(commands.Bot):
     async def show_error(self, interaction: discord.Interaction[Any], error: Exception) -> None:
         """Tell a person why what they did came to nothing."""
         where = f"interaction {interaction.id} ({_act(interaction)})"
-        sentence = str(self.explain(getattr(error, "original", error), where=where))
+        told = self.explain(getattr(error, "original", error), where=where)
+        sentence, more = str(told), dict[str, Any]()
+        if isinstance(told, OverLimit) and told.draft_id is not None:
+            more["view"] = approval_card.ask(told.draft_id, told.price)
         try:
-            await answer(interaction, sentence)
+            await answer(interaction, sentence, **more)
         except (discord.HTTPException, aiohttp.ClientError, OSError) as trouble:
             log.warning("%s: could not tell: %s (%s)", where, sentence, trouble)
 

@@ -1,6 +1,8 @@
 """Messages that belong to no job: to a server's staff, to a member alone, to the bot's operator."""
 
+import datetime as dt
 import logging
+from pathlib import Path
 from typing import Any
 
 import discord
@@ -13,6 +15,11 @@ from bot.turnstile import Turnstile
 
 log = logging.getLogger(__name__)
 
+_MOST_MESSAGES = 300
+
+# https://discord.com/developers/docs/topics/opcodes-and-status-codes: Unknown Member, Unknown User
+_NO_SUCH_PERSON = {10007, 10013}
+
 
 class Notices:
     """Posts by the bot's token, by ids alone."""
@@ -21,10 +28,19 @@ class Notices:
         self._client = client
         self._turnstile = turnstile
 
-    async def post(self, server_id: int, channel_id: int, *, nonce: str, **message: Any) -> int:
-        """Post a message (`content`, `view`, `file`...) to a channel; return its id.
+    async def post(
+        self,
+        server_id: int,
+        channel_id: int,
+        *,
+        nonce: str,
+        picture: tuple[Path, str] | None = None,
+        **message: Any,
+    ) -> int:
+        """Post a message (`content`, `view`...) to a channel; return its id.
 
         `nonce` has at most 25 characters: Discord takes the same one again within minutes as one message.
+        `picture` is a file to attach, and the name it is to have.
 
         Raises:
             ChannelClosed: it cannot be posted there.
@@ -32,9 +48,29 @@ class Notices:
         """
         channel = self._client.get_partial_messageable(channel_id, guild_id=server_id)
         await self._turnstile.enter(DELIVERY)
+        if picture is not None:
+            path, name = picture
+            message["file"] = discord.File(path, filename=name)
         with discord_errors():
             sent = await channel.send(nonce=nonce, **message)
         return sent.id
+
+    async def find(
+        self, server_id: int, channel_id: int, *, custom_id: str, since: dt.datetime
+    ) -> int | None:
+        """Return the bot's own message with a button of this id, if one was posted; nonces last minutes.
+
+        Raises:
+            ChannelClosed: the bot may not look there.
+            DiscordTrouble: it may work later.
+        """
+        channel = self._client.get_partial_messageable(channel_id, guild_id=server_id)
+        await self._turnstile.enter(DELIVERY)
+        with discord_errors():
+            async for message in channel.history(limit=_MOST_MESSAGES, after=since):
+                if message.author == self._client.user and _has_button(message, custom_id):
+                    return message.id
+        return None
 
     async def edit(self, server_id: int, channel_id: int, message_id: int, **message: Any) -> None:
         """Change a message of the bot.
@@ -47,6 +83,34 @@ class Notices:
         await self._turnstile.enter(DELIVERY)
         with discord_errors():
             await channel.get_partial_message(message_id).edit(**message)
+
+    async def call(self, server_id: int, channel_id: int, user_id: int, content: str, *, nonce: str) -> None:
+        """Post something in a channel that pings one person.
+
+        Raises:
+            ChannelClosed: it cannot be posted there.
+            DiscordTrouble: it may work later.
+        """
+        one = discord.AllowedMentions(everyone=False, roles=False, users=[discord.Object(user_id)])
+        told = f"<@{user_id}>, {content}"
+        await self.post(server_id, channel_id, nonce=nonce, content=told, allowed_mentions=one)
+
+    async def roles_of(self, server_id: int, user_id: int) -> frozenset[int] | None:
+        """Return the roles that a person has in a server, None where they are no member of it.
+
+        Raises:
+            ChannelClosed: the bot is no longer there itself.
+            DiscordTrouble: it may work later.
+        """
+        await self._turnstile.enter(DELIVERY)
+        with discord_errors():
+            try:
+                member = await self._client.http.get_member(server_id, user_id)
+            except discord.NotFound as error:
+                if error.code in _NO_SUCH_PERSON:
+                    return None
+                raise
+        return frozenset({server_id, *map(int, member["roles"])})  # everyone's role has the server's id
 
     async def write_directly(self, user_id: int, content: str) -> None:
         """Write to a person alone.
@@ -69,3 +133,8 @@ class Notices:
                 await self.write_directly(user_id, content)
             except (ChannelClosed, DiscordTrouble) as error:
                 log.warning("the operator %d could not be told: %s (%s)", user_id, content, error)
+
+
+def _has_button(message: discord.Message, custom_id: str) -> bool:
+    parts = discord.ui.LayoutView.from_message(message).walk_children()
+    return any(getattr(part, "custom_id", None) == custom_id for part in parts)

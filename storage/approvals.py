@@ -1,0 +1,193 @@
+"""Requests for more than a limit leaves: asked, posted, decided, each in one transaction."""
+
+import dataclasses
+import datetime as dt
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from bot import approval_messages, messages, quotas
+from bot.models import Budget, Charge, Draft, DraftStage, Job, Quote
+from bot.quotas import Policy
+from storage import audit, ledger, members, servers
+from storage.database import Database, Store, reads, writes
+from storage.orders import DRAFT_LASTS, OrderStore, Refusal, Weighed, weigh
+from storage.schema import EntryKind, drafts
+
+
+class ApprovalStore(Store):
+    """Takes refused drafts to staff, and approved ones to the ledger."""
+
+    def __init__(self, database: Database, orders: OrderStore) -> None:
+        super().__init__(database)
+        self._orders = orders
+
+    @writes
+    async def ask(
+        self,
+        connection: AsyncConnection,
+        draft_id: str,
+        *,
+        quote: Quote,
+        role_ids: frozenset[int],
+        policy: Policy,
+        now: dt.datetime,
+    ) -> Draft:
+        """Put a refused draft before staff; the caller has made sure of who asks.
+
+        `quote` is what it costs now. A draft comes back as it is where it is not refused any longer, where
+        there is no staff channel, and where there is room for it now.
+        """
+        draft = await self._orders.require(connection, draft_id)
+        settings = await servers.settings(connection, draft.new.server_id)
+        if draft.stage is not DraftStage.REFUSED or settings.staff_channel_id is None:
+            return draft
+        if now >= draft.expires_at:
+            return await self._orders.change(connection, draft_id, stage=DraftStage.EXPIRED)
+        new = dataclasses.replace(draft.new, role_ids=role_ids, quote=quote)
+        weighed = await weigh(connection, new, draft.member_id, policy, now=now)
+        own = [standing for standing in weighed.standings if standing.limit.layer.is_own]
+        refused = quotas.refusing(own, quote.micros)
+        if refused is None:
+            return draft
+        await self._orders.quote_anew(connection, draft, quote)
+        return await self._orders.change(
+            connection,
+            draft_id,
+            stage=DraftStage.ASKED,
+            why=approval_messages.why(refused),
+            expires_at=now + DRAFT_LASTS,
+            staff_channel_id=settings.staff_channel_id,
+            staff_message_id=None,
+            shown_stage=None,
+        )
+
+    @writes
+    async def approve(
+        self,
+        connection: AsyncConnection,
+        draft_id: str,
+        *,
+        by: int,
+        quote: Quote,
+        policy: Policy,
+        now: dt.datetime,
+    ) -> Job | Draft | Refusal:
+        """Grant the price of a request and order it: the act, the grant, the hold and the job are one.
+
+        The limits of the member and their roles are lifted, no other. The draft comes back instead of a job
+        where it was decided before, is over, has another price than staff have seen, or was not shown yet.
+        """
+        draft = await self._orders.require(connection, draft_id)
+        if draft.stage is not DraftStage.ASKED or draft.shown_stage is not DraftStage.ASKED:
+            return draft
+        if now >= draft.expires_at:
+            return await self._orders.change(connection, draft_id, stage=DraftStage.EXPIRED)
+        if quote.micros != draft.new.quote.micros:
+            await self._orders.quote_anew(connection, draft, quote)
+            changed = approval_messages.price_changed(draft.new.quote, quote)
+            return await self._orders.change(
+                connection, draft_id, why=f"{draft.why}\n{changed}", shown_stage=None
+            )
+        new = dataclasses.replace(draft.new, quote=quote)
+        weighed = await weigh(connection, new, draft.member_id, policy, now=now)
+        held = [standing for standing in weighed.standings if not standing.limit.layer.is_own]
+        refused = quotas.refusing(held, quote.micros)
+        if refused is not None:
+            return Refusal(standing=refused, quote=quote, draft=None)
+        charge = Weighed(charge=Charge(budget=Budget.APPROVAL), standings=held, purse=None, note="")
+        job = await self._orders.insert(connection, new, draft.member_id, charge, now=now)
+        act = await self._record(connection, draft, "approve", by=by, now=now)
+        decider = await members.row(connection, new.server_id, by)
+        await ledger.book(
+            connection,
+            job,
+            EntryKind.GRANT,
+            quote.micros,
+            reason="approved",
+            actor_id=decider,
+            act_id=act,
+            now=now,
+        )
+        await self._orders.change(
+            connection, draft_id, stage=DraftStage.ORDERED, decided_by=decider, job_id=job.job_id
+        )
+        return job
+
+    @writes
+    async def deny(
+        self, connection: AsyncConnection, draft_id: str, *, by: int, now: dt.datetime
+    ) -> tuple[Draft, bool]:
+        """Say no to a request; return it, and whether that decided it."""
+        draft = await self._orders.require(connection, draft_id)
+        if draft.stage is not DraftStage.ASKED:
+            return draft, False
+        if now >= draft.expires_at:
+            return await self._orders.change(connection, draft_id, stage=DraftStage.EXPIRED), False
+        await self._record(connection, draft, "deny", by=by, now=now)
+        decider = await members.row(connection, draft.new.server_id, by)
+        denied = await self._orders.change(connection, draft_id, stage=DraftStage.DENIED, decided_by=decider)
+        return denied, True
+
+    async def leave(self, draft_id: str) -> None:
+        """Let go of a request whose member is no longer in the server."""
+        await self._end(draft_id, stage=DraftStage.DROPPED)
+
+    async def give_back(self, draft_id: str) -> None:
+        """Take a request back that could not be posted; its member may ask again."""
+        await self._end(draft_id, stage=DraftStage.REFUSED, staff_channel_id=None, staff_message_id=None)
+
+    @writes
+    async def expire(self, connection: AsyncConnection, *, now: dt.datetime) -> None:
+        """End every draft that waited for a day."""
+        waiting = [stage for stage in DraftStage if stage.is_open]
+        await connection.execute(
+            sa.update(drafts)
+            .where(drafts.c.stage.in_(waiting), drafts.c.expires_at <= now)
+            .values(stage=DraftStage.EXPIRED)
+        )
+
+    # What the staff channel shows
+
+    @reads
+    async def unshown(self, connection: AsyncConnection) -> list[Draft]:
+        """Return the requests whose message in the staff channel is missing or out of date."""
+        return await self._orders.select(
+            connection,
+            sa.and_(
+                drafts.c.staff_channel_id.is_not(None),
+                sa.func.coalesce(drafts.c.shown_stage, "") != drafts.c.stage,
+            ),
+        )
+
+    @writes
+    async def shown(self, connection: AsyncConnection, draft: Draft, message_id: int | None) -> None:
+        """Remember which message shows the request as it was in `draft`."""
+        await self._orders.change(
+            connection, draft.draft_id, staff_message_id=message_id, shown_stage=draft.stage
+        )
+
+    # How it is done
+
+    @writes
+    async def _end(self, connection: AsyncConnection, draft_id: str, **values: object) -> None:
+        await connection.execute(
+            sa.update(drafts)
+            .where(drafts.c.draft_id == draft_id, drafts.c.stage == DraftStage.ASKED)
+            .values(**values)
+        )
+
+    async def _record(
+        self, connection: AsyncConnection, draft: Draft, act: str, *, by: int, now: dt.datetime
+    ) -> str:
+        return await audit.record(
+            connection,
+            server_id=draft.new.server_id,
+            by=by,
+            act=act,
+            what=f"request {draft.draft_id}: {messages.price(draft.new.quote)}, "
+            f"{messages.settings_line(draft.new.request)}",
+            reason=draft.why,
+            about_id=draft.member_id,
+            now=now,
+        )
