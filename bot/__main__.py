@@ -67,8 +67,8 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("run", help="run the bot in Discord; needs DISCORD_TOKEN")
     demo = commands.add_parser("demo", help="try the bot in a browser, without Discord and without keys")
     demo.add_argument("--once", action="store_true", help="end after the scripted round")
-    export = commands.add_parser("export", help="write all jobs or the ledger to stdout")
-    export.add_argument("--what", choices=("jobs", "ledger"), required=True)
+    export = commands.add_parser("export", help="write all jobs, the ledger or the audit log to stdout")
+    export.add_argument("--what", choices=("jobs", "ledger", "acts"), required=True)
     export.add_argument("--format", choices=("csv", "json"), required=True)
     doctor = commands.add_parser("doctor", help="check the data; exits with 1 where something does not agree")
     doctor.add_argument(

@@ -43,3 +43,9 @@ def code_block(text: str, most: int) -> str:
 def one_line(text: str, most: int) -> str:
     """Write foreign text for places that show it as it is, such as menus and descriptions."""
     return cut(" ".join(visible(text).split()), most)
+
+
+def cell(text: str) -> str:
+    """Write foreign text for a cell of a CSV file, where a spreadsheet must find no formula."""
+    line = " ".join(visible(text).split())
+    return f"'{line}" if line.startswith(("=", "+", "-", "@")) else line

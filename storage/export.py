@@ -1,4 +1,4 @@
-"""Read-only export of jobs and ledger, beside a running bot. Columns are only ever added."""
+"""Read-only export of jobs, ledger and acts, beside a running bot. Columns are only ever added."""
 
 import csv
 import json
@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal, TextIO, TypeAlias
 
+from bot import text
 from storage.database import read_only
 
-What: TypeAlias = Literal["jobs", "ledger"]
+What: TypeAlias = Literal["jobs", "ledger", "acts"]
 Format: TypeAlias = Literal["csv", "json"]
 
 _QUERIES: dict[What, str] = {
@@ -20,22 +21,38 @@ _QUERIES: dict[What, str] = {
                COALESCE(settle, 0) AS settled_micros,
                CAST(card_message_id AS TEXT) AS card_message_id,
                CAST(video_message_id AS TEXT) AS video_message_id,
-               created_at, submitted_at, finished_at
+               created_at, submitted_at, finished_at,
+               account, gateway, CAST(COALESCE(home_channel_id, channel_id) AS TEXT) AS home_channel_id,
+               CAST(role_id AS TEXT) AS role_id, budget, CAST(budget_id AS TEXT) AS budget_id, price_version,
+               cost_micros, COALESCE(correction, 0) AS refunded_micros
         FROM jobs JOIN members USING (server_id, member_id)
         LEFT JOIN (
             SELECT job_id,
                    SUM(amount_micros) FILTER (WHERE kind = 'hold') AS hold,
                    SUM(amount_micros) FILTER (WHERE kind = 'settle') AS settle,
-                   SUM(amount_micros) FILTER (WHERE kind = 'release') AS release
+                   SUM(amount_micros) FILTER (WHERE kind = 'release') AS release,
+                   SUM(amount_micros) FILTER (WHERE kind = 'correction') AS correction
             FROM ledger GROUP BY job_id
         ) USING (job_id)
         ORDER BY created_at, job_id
     """,
     "ledger": """
         SELECT CAST(entry_id AS TEXT) AS entry_id, job_id, CAST(ledger.server_id AS TEXT) AS server_id,
-               CAST(discord_id AS TEXT) AS member_id, kind, amount_micros, model, reason, created_at
-        FROM ledger JOIN members USING (member_id)
-        ORDER BY entry_id
+               CAST(member.discord_id AS TEXT) AS member_id, kind, amount_micros, model, reason, created_at,
+               ordered_at, account, gateway, CAST(channel_id AS TEXT) AS channel_id,
+               CAST(role_id AS TEXT) AS role_id, budget, CAST(budget_id AS TEXT) AS budget_id, price_version,
+               CAST(actor.discord_id AS TEXT) AS actor_id, act_id
+        FROM ledger JOIN members AS member USING (member_id)
+        LEFT JOIN members AS actor ON actor.member_id = actor_id
+        ORDER BY ledger.entry_id
+    """,
+    "acts": """
+        SELECT act_id, CAST(acts.server_id AS TEXT) AS server_id, CAST(actor.discord_id AS TEXT) AS actor_id,
+               act, CAST(about.discord_id AS TEXT) AS about_id, what, reason, at
+        FROM acts
+        LEFT JOIN members AS actor ON actor.member_id = acts.actor_id
+        LEFT JOIN members AS about ON about.member_id = acts.about_id
+        ORDER BY acts.rowid
     """,
 }
 
@@ -56,7 +73,8 @@ def write_export(database: Path, what: What, form: Format, out: TextIO) -> None:
 def _write_csv(names: list[str], rows: Iterator[tuple[Any, ...]], out: TextIO) -> None:
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(names)
-    writer.writerows(rows)
+    for row in rows:
+        writer.writerow([text.cell(value) if isinstance(value, str) else value for value in row])
 
 
 def _write_json(names: list[str], rows: Iterator[tuple[Any, ...]], out: TextIO) -> None:

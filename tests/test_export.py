@@ -13,15 +13,21 @@ import pytest
 
 from bot.errors import SchemaError, SettingsError
 from bot.models import Stage
+from bot.quotas import Layer, Limit, Measure
 from storage.export import What, write_export
-from tests.books import BOB, CHANNEL, DOLLAR, SERVER, Books, new_job, open_books
+from tests.books import BOB, CHANNEL, DOLLAR, NOON, SERVER, Books, new_job, open_books
 
 JOB_HEADER = (
     "job_id,server_id,channel_id,member_id,mode,model,seconds,shape,quality,stage,failure,task_id,"
     "quote_micros,held_micros,settled_micros,card_message_id,video_message_id,created_at,submitted_at,"
-    "finished_at"
+    "finished_at,account,gateway,home_channel_id,role_id,budget,budget_id,price_version,cost_micros,"
+    "refunded_micros"
 )
-LEDGER_HEADER = "entry_id,job_id,server_id,member_id,kind,amount_micros,model,reason,created_at"
+LEDGER_HEADER = (
+    "entry_id,job_id,server_id,member_id,kind,amount_micros,model,reason,created_at,ordered_at,account,gateway,"
+    "channel_id,role_id,budget,budget_id,price_version,actor_id,act_id"
+)
+ACTS_HEADER = "act_id,server_id,actor_id,act,about_id,what,reason,at"
 SNOWFLAKE = 1_443_000_000_000_000_001  # more than a float, and so than many a JSON reader, can hold
 
 
@@ -44,8 +50,19 @@ def as_csv(books: Books, what: What) -> list[dict[str, str]]:
 
 
 async def test_a_job_is_exported_with_exactly_these_columns(books: Books) -> None:
-    new = new_job(server_id=SNOWFLAKE, channel_id=SNOWFLAKE + 1, user_id=SNOWFLAKE + 2)
-    job = await books.place(**{name: getattr(new, name) for name in ("server_id", "channel_id", "user_id")})
+    new = new_job(
+        server_id=SNOWFLAKE,
+        channel_id=SNOWFLAKE + 1,
+        home_channel_id=SNOWFLAKE + 4,
+        top_role_id=SNOWFLAKE + 5,
+        user_id=SNOWFLAKE + 2,
+    )
+    job = await books.place(
+        **{
+            name: getattr(new, name)
+            for name in ("server_id", "channel_id", "home_channel_id", "top_role_id", "user_id")
+        }
+    )
     await books.jobs.card_posted(job.job_id, SNOWFLAKE + 3, showing=Stage.QUEUED)
     await books.bring(job, Stage.DONE)
 
@@ -73,6 +90,15 @@ async def test_a_job_is_exported_with_exactly_these_columns(books: Books) -> Non
         "created_at": "2026-11-21T12:00:00.000000Z",
         "submitted_at": "2026-11-21T12:00:00.000000Z",
         "finished_at": "2026-11-21T12:00:00.000000Z",
+        "account": "real",
+        "gateway": "apixo",
+        "home_channel_id": str(SNOWFLAKE + 4),
+        "role_id": str(SNOWFLAKE + 5),
+        "budget": "member",
+        "budget_id": None,
+        "price_version": "",
+        "cost_micros": None,
+        "refunded_micros": 0,
     }
     assert as_csv(books, "jobs") == [
         {name: "" if value is None else str(value) for name, value in row.items()}
@@ -94,10 +120,68 @@ async def test_the_ledger_is_exported_with_exactly_these_columns(books: Books) -
         assert row["entry_id"] == str(number)
         assert (row["job_id"], row["server_id"], row["member_id"]) == (job.job_id, str(SERVER), "1")
         assert (row["model"], row["created_at"]) == ("apixo/sora-2-pro", "2026-11-21T12:00:00.000000Z")
-    assert as_csv(books, "ledger") == [{name: str(value) for name, value in row.items()} for row in rows]
+        assert (row["account"], row["gateway"], row["channel_id"]) == ("real", "apixo", str(CHANNEL))
+        assert (row["budget"], row["budget_id"], row["ordered_at"]) == ("member", None, row["created_at"])
+    assert [row["actor_id"] for row in rows] == ["1", None, None]
+    assert as_csv(books, "ledger") == [
+        {name: "" if value is None else str(value) for name, value in row.items()} for row in rows
+    ]
 
 
-@pytest.mark.parametrize(("what", "header"), [("jobs", JOB_HEADER), ("ledger", LEDGER_HEADER)])
+async def test_an_act_is_exported_with_exactly_these_columns_and_its_entry_names_it(books: Books) -> None:
+    await books.grant(DOLLAR, to=BOB)
+
+    (act,) = as_json(books, "acts")
+
+    assert ",".join(act) == ACTS_HEADER
+    assert act == {
+        "act_id": act["act_id"],
+        "server_id": str(SERVER),
+        "actor_id": "2",
+        "act": "grant",
+        "about_id": "2",
+        "what": "",
+        "reason": "",
+        "at": "2026-11-21T12:00:00.000000Z",
+    }
+    assert [row["act_id"] for row in as_json(books, "ledger")] == [act["act_id"]]
+
+
+async def test_what_staff_wrote_is_no_formula_in_a_spreadsheet(books: Books) -> None:
+    await books.limit(DOLLAR)
+    await books.limits.set(
+        SERVER,
+        Limit(layer=Layer.SERVER, measure=Measure.DAY, amount=1),
+        what="server",
+        reason="=1+1\n@cmd",
+        by=BOB,
+        now=NOON,
+    )
+
+    assert [row["reason"] for row in as_csv(books, "acts")] == ["", "'=1+1 @cmd"]
+    assert [row["reason"] for row in as_json(books, "acts")] == ["", "=1+1\n@cmd"]
+
+
+async def test_all_servers_are_exported(books: Books) -> None:
+    for server in (SERVER, SERVER + 1):
+        await books.bring(await books.place(server_id=server), Stage.DONE)
+
+    for what in ("jobs", "ledger"):
+        assert {row["server_id"] for row in as_json(books, what)} == {"100", "101"}
+
+
+async def test_a_refund_is_in_the_job_and_in_the_ledger(books: Books) -> None:
+    await books.refund(await books.bring(await books.place(), Stage.DONE))
+
+    (job,) = as_json(books, "jobs")
+
+    assert (job["settled_micros"], job["refunded_micros"]) == (300_000, 300_000)
+    assert [row["kind"] for row in as_json(books, "ledger")] == ["hold", "settle", "correction"]
+
+
+@pytest.mark.parametrize(
+    ("what", "header"), [("jobs", JOB_HEADER), ("ledger", LEDGER_HEADER), ("acts", ACTS_HEADER)]
+)
 async def test_an_empty_export_is_an_array_or_a_header(books: Books, what: What, header: str) -> None:
     out = io.StringIO()
     write_export(books.database.path, what, "csv", out)
@@ -190,8 +274,13 @@ async def test_ten_thousand_rows_are_streamed(books: Books, form: Any) -> None:
     async with books.database.write() as connection:
         await connection.exec_driver_sql(
             "WITH RECURSIVE count(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM count WHERE n < 9999) "
-            "INSERT INTO ledger (job_id, server_id, member_id, account, kind, amount_micros, reason, "
-            "ordered_at, created_at) SELECT NULL, 100, 1, 'real', 'grant', n, 'grant', '', '' FROM count"
+            "INSERT INTO acts (act_id, server_id, act, what, reason, at) "
+            "SELECT n, 100, 'grant', 'what', 'reason', '' FROM count"
+        )
+        await connection.exec_driver_sql(
+            "INSERT INTO ledger (server_id, member_id, account, kind, amount_micros, act_id, reason, budget, "
+            "price_version, ordered_at, created_at) SELECT 100, 1, 'real', 'grant', 1, act_id, 'grant', "
+            "'member', '', '2026-11-21T12:00:00.000000Z', '' FROM acts"
         )
     out = Counting()
     tracemalloc.start()

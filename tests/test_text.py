@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.text import code, code_block, cut, is_blank, one_line, visible
+from bot.text import cell, code, code_block, cut, is_blank, one_line, visible
 
 HOSTILE = [
     "@everyone @here <@1> <@&2> <#3> </video create:4>",
@@ -98,3 +98,19 @@ def test_a_cut_text_shows_that_something_is_missing(text: str, most: int, short:
 
 def test_no_text_is_no_code() -> None:
     assert code(" \u200b") == ""
+
+
+@pytest.mark.parametrize(
+    ("written", "shown"),
+    [
+        ("=SUM(A1:A9)", "'=SUM(A1:A9)"),
+        (" \t@cmd", "'@cmd"),
+        ("\r\n+1", "'+1"),
+        ("-1", "'-1"),
+        ("\u200b=1", "'=1"),
+        ("for the\nlaunch = ours", "for the launch = ours"),
+        ("", ""),
+    ],
+)
+def test_no_cell_is_a_formula(written: str, shown: str) -> None:
+    assert cell(written) == shown
