@@ -6,7 +6,7 @@ import secrets
 import unicodedata
 from typing import Protocol
 
-from bot import media, messages, money_messages, offers, quote_messages, text
+from bot import approval_messages, media, messages, money_messages, offers, quote_messages, text
 from bot.availability import Availability
 from bot.catalogue import Model
 from bot.errors import BadOrder, ModelUnavailable, NoSuchJob, OverLimit, UserError
@@ -211,8 +211,11 @@ class JobService:
     def _taken(self, outcome: Job | Draft | Refusal) -> Job | Draft:
         """Let the worker have what became a job, and refuse what a limit refused."""
         if isinstance(outcome, Refusal):
+            told = money_messages.over_limit(outcome.standing, outcome.quote)
+            if outcome.draft is None and outcome.standing.limit.layer.is_own:
+                told = f"{told} {approval_messages.HOW_TO_ALLOW_ASKING}"
             raise OverLimit(
-                money_messages.over_limit(outcome.standing, outcome.quote),
+                told,
                 public_sentence=money_messages.over_limit_in_public(outcome.standing),
                 price=messages.price(outcome.quote),
                 draft_id=outcome.draft.draft_id if outcome.draft is not None else None,
