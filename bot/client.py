@@ -110,6 +110,18 @@ class SoraBot(commands.Bot):
             return frozenset({application.owner.id})
         return frozenset(self.owner_ids or ()) | ({self.owner_id} if self.owner_id is not None else set())
 
+    async def check_operator(self, user: discord.User | discord.Member) -> None:
+        """Refuse everybody but the bot's operator.
+
+        Raises:
+            UserError: they do not own the bot.
+        """
+        if not await self.is_owner(user):
+            raise UserError(
+                "Only the bot's operator may do this: the owner of its Discord application, or a member of "
+                "the team that owns it."
+            )
+
     # May this be ordered here?
 
     def check_place(self, server_id: int | None, channel: object, permissions: discord.Permissions) -> None:
@@ -126,11 +138,7 @@ class SoraBot(commands.Bot):
                 "This bot takes no orders in this server. Its operator can allow it with the setting "
                 f"ALLOWED_SERVERS (this server is {server_id})."
             )
-        in_thread = isinstance(channel, discord.Thread)
-        unneeded = "send_messages" if in_thread else "send_messages_in_threads"
-        missing = [
-            title for name, title in _NEEDED.items() if name != unneeded and not getattr(permissions, name)
-        ]
+        missing = lacking(permissions, in_thread=isinstance(channel, discord.Thread))
         if missing:
             raise NotHere(
                 f"I cannot work in this channel: I lack {' and '.join(f'**{title}**' for title in missing)}. "
@@ -172,6 +180,12 @@ def _act(interaction: discord.Interaction[Any]) -> str:
     if interaction.command is not None:
         return interaction.command.qualified_name
     return str((interaction.data or {}).get("custom_id", "unknown"))
+
+
+def lacking(permissions: discord.Permissions, *, in_thread: bool = False) -> list[str]:
+    """Return the titles of the permissions that the bot needs in a channel and has not."""
+    unneeded = "send_messages" if in_thread else "send_messages_in_threads"
+    return [title for name, title in _NEEDED.items() if name != unneeded and not getattr(permissions, name)]
 
 
 async def answer(interaction: discord.Interaction[Any], content: str, **more: Any) -> None:

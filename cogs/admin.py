@@ -7,7 +7,6 @@ from discord.ext import commands
 from bot import messages
 from bot.availability import Availability, outage_name
 from bot.client import SoraBot, answer
-from bot.errors import UserError
 from bot.limits import LimitAdmin
 from cogs.admin_limits import LimitCommands
 
@@ -32,11 +31,7 @@ class AdminCog(
     async def reopen(self, interaction: discord.Interaction[SoraBot], what: str) -> None:
         """Let a model or key that is out take orders again; for the bot's operator only."""
         await interaction.response.defer(ephemeral=True, thinking=True)
-        if not await interaction.client.is_owner(interaction.user):
-            raise UserError(
-                "Only the bot's operator may do this: the owner of its Discord application, or a member of "
-                "the team that owns it."
-            )
+        await interaction.client.check_operator(interaction.user)
         await answer(interaction, messages.reopened(await self._availability.reopen_named(what)))
 
     @reopen.autocomplete("what")
