@@ -15,7 +15,7 @@ from storage.ledger import QUARTER_SECONDS
 _COUNTED = """
     CREATE TEMP TABLE counted AS
     SELECT account, server_id, channel_id, member_id, gateway, budget, budget_id,
-           strftime('%s', ordered_at) / :quarter AS quarter,
+           strftime('%s', substr(ordered_at, 1, 19)) / :quarter AS quarter,
            SUM(CASE kind WHEN 'settle' THEN amount_micros WHEN 'correction' THEN -amount_micros ELSE 0 END)
                AS spent,
            SUM(CASE kind WHEN 'hold' THEN amount_micros

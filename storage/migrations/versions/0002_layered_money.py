@@ -49,7 +49,9 @@ _LEDGER_RULES = (
             spent_micros, held_micros, granted_micros, possible_micros, jobs
         )
         SELECT
-            NEW.account, scope, subject, CAST(strftime('%s', NEW.ordered_at) AS INTEGER) / 900,
+            NEW.account, scope, subject,
+            -- Whole seconds: SQLite would round the last half of a millisecond up, into the next month.
+            CAST(strftime('%s', substr(NEW.ordered_at, 1, 19)) AS INTEGER) / 900,
             CASE NEW.kind
                 WHEN 'settle' THEN NEW.amount_micros WHEN 'correction' THEN -NEW.amount_micros ELSE 0
             END,
