@@ -96,6 +96,7 @@ class Books:
         *,
         channel: int = CHANNEL,
         ends_at: dt.datetime | None = None,
+        by: int = BOB,
         at: dt.datetime = NOON,
     ) -> int:
         """Give a channel a purse; return its id."""
@@ -105,17 +106,17 @@ class Books:
             amount_micros=amount,
             ends_at=ends_at,
             what="by hand",
-            by=BOB,
+            by=by,
             now=at,
         )
 
-    async def grant(self, amount: int, *, to: int = ALICE, at: dt.datetime = NOON) -> None:
+    async def grant(self, amount: int, *, to: int = ALICE, by: int = BOB, at: dt.datetime = NOON) -> None:
         """Give a member money on top of their limit, as staff."""
         async with self.database.write() as connection:
             member = await members.row(connection, SERVER, to)
-            actor = await members.row(connection, SERVER, BOB)
+            actor = await members.row(connection, SERVER, by)
             act = await audit.record(
-                connection, server_id=SERVER, by=BOB, act="grant", about_id=member, now=at
+                connection, server_id=SERVER, by=by, act="grant", about_id=member, now=at
             )
             await ledger.grant(
                 connection,
@@ -129,14 +130,14 @@ class Books:
                 now=at,
             )
 
-    async def refund(self, job: Job, *, at: dt.datetime = NOON) -> None:
+    async def refund(self, job: Job, *, by: int = BOB, at: dt.datetime = NOON) -> None:
         """Give back all that a job's member paid, as staff."""
         paid = await self.jobs.get(job.job_id)
         assert paid is not None
         async with self.database.write() as connection:
-            actor = await members.row(connection, paid.server_id, BOB)
+            actor = await members.row(connection, paid.server_id, by)
             act = await audit.record(
-                connection, server_id=paid.server_id, by=BOB, act="refund", about_id=paid.member_id, now=at
+                connection, server_id=paid.server_id, by=by, act="refund", about_id=paid.member_id, now=at
             )
             await ledger.book(
                 connection,
@@ -190,17 +191,31 @@ class Books:
         policy: Policy = UTC_POLICY,
     ) -> Sums:
         """What a person, or with None everybody, spent and holds in the month."""
-        month = period(Measure.MONTH, policy.zone, at)
-        span = Span(scope=Scope.OPERATOR, subject="", period=month)
-        if user_id is not None:
-            ((member,),) = await self.rows(
-                "SELECT member_id FROM members WHERE server_id = :server AND discord_id = :user",
-                server=server_id,
-                user=user_id,
-            )
-            span = Span(scope=Scope.MEMBER, subject=str(member), period=month)
+        if user_id is None:
+            return await self.total(Scope.OPERATOR, "", account=account, at=at, policy=policy)
+        ((member,),) = await self.rows(
+            "SELECT member_id FROM members WHERE server_id = :server AND discord_id = :user",
+            server=server_id,
+            user=user_id,
+        )
+        return await self.total(Scope.MEMBER, str(member), account=account, at=at, policy=policy)
+
+    async def total(
+        self,
+        scope: Scope,
+        subject: str,
+        *,
+        measure: Measure = Measure.MONTH,
+        account: Account = Account.REAL,
+        at: dt.datetime = NOON,
+        policy: Policy = UTC_POLICY,
+    ) -> Sums:
+        """What a subject of a scope spent and holds in a period; of a purse ever."""
+        when = None if scope is Scope.PURSE else period(measure, policy.zone, at)
         async with self.database.read() as connection:
-            (found,) = await ledger.sums(connection, account, [span])
+            (found,) = await ledger.sums(
+                connection, account, [Span(scope=scope, subject=subject, period=when)]
+            )
             return found
 
     async def rows(self, query: str, **values: Any) -> list[tuple[Any, ...]]:
