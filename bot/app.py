@@ -10,6 +10,7 @@ from typing import Any
 
 from bot import media, pacing
 from bot.acts import Acts
+from bot.alerts import Alerts
 from bot.approvals import ApprovalService
 from bot.availability import Availability
 from bot.card_desk import CardDesk
@@ -28,6 +29,7 @@ from bot.lane import Lane
 from bot.limits import LimitAdmin
 from bot.models import Clock, Sleep, utc_now
 from bot.notices import Notices
+from bot.oversight import Oversight
 from bot.quotas import Policy
 from bot.sandbox.server import SandboxServer
 from bot.shrink import ClipShrinker
@@ -37,6 +39,7 @@ from bot.turnstile import Turnstile
 from bot.watcher import Watcher
 from bot.worker import JobWorker
 from cogs.admin import AdminCog
+from cogs.admin_jobs import OVERSIGHT_BUTTONS
 from cogs.animate import AnimateCog
 from cogs.approvals import APPROVAL_BUTTONS
 from cogs.buttons import BUTTONS
@@ -44,9 +47,12 @@ from cogs.mentions import MentionCog
 from cogs.quota import QuotaCog
 from cogs.quotes import QUOTE_BUTTONS
 from cogs.video import VideoCog
+from storage.alerts import AlertStore
 from storage.approvals import ApprovalStore
+from storage.audit import ActStore
 from storage.database import Database
 from storage.folder import DataFolder
+from storage.job_search import JobSearch
 from storage.jobs import JobStore
 from storage.limits import LimitStore
 from storage.orders import OrderStore
@@ -69,6 +75,7 @@ class App:
         jobs: JobService,
         approvals: ApprovalService,
         gate: Gate,
+        alerts: Alerts,
         worker: JobWorker,
         delivery: Delivery,
         desk: CardDesk,
@@ -87,6 +94,7 @@ class App:
         self._parts: dict[str, Coroutine[Any, Any, None]] = {
             "worker": worker.run(),
             "gate": gate.run(),
+            "alerts": alerts.run(),
             "cards": desk.run(),
             "approvals": approvals.run(),
             "sweep": sweep,
@@ -243,23 +251,34 @@ async def open_app(
             sleep=sleep,
         )
         orders = OrderStore(database, store)
+        servers = ServerStore(database)
+        notices = Notices(bot, turnstile=turnstile)
+        alerts = Alerts(
+            store=AlertStore(database),
+            servers=servers,
+            notices=notices,
+            driver=worker,
+            acts=acts,
+            clock=clock,
+            sleep=sleep,
+        )
         jobs = JobService(
             store=store,
             orders=orders,
             availability=availability,
             pictures=media.PictureRoom(folder.pictures),
             policy=policy,
-            driver=worker,
+            driver=alerts,
             clock=clock,
         )
         approvals = ApprovalService(
             store=ApprovalStore(database, orders),
             orders=orders,
-            servers=ServerStore(database),
+            servers=servers,
             availability=availability,
-            board=Notices(bot, turnstile=turnstile),
+            board=notices,
             policy=policy,
-            driver=worker,
+            driver=alerts,
             clock=clock,
             sleep=sleep,
         )
@@ -269,18 +288,20 @@ async def open_app(
             VideoCog(bot, jobs),
             AnimateCog(bot, jobs),
             MentionCog(bot, jobs),
-            QuotaCog(spending),
+            QuotaCog(spending, alerts),
             AdminCog(
                 availability=availability,
                 limits=LimitAdmin(store=limits, policy=policy, clock=clock),
+                oversight=Oversight(search=JobSearch(database, store), acts=ActStore(database)),
             ),
         )
-        bot.attach(jobs, approvals, cogs, (*BUTTONS, *QUOTE_BUTTONS, *APPROVAL_BUTTONS))
+        bot.attach(jobs, approvals, cogs, (*BUTTONS, *QUOTE_BUTTONS, *APPROVAL_BUTTONS, *OVERSIGHT_BUTTONS))
         app = App(
             bot=bot,
             jobs=jobs,
             approvals=approvals,
             gate=gate,
+            alerts=alerts,
             worker=worker,
             delivery=delivery,
             desk=desk,

@@ -126,6 +126,11 @@ class Notices:
         with discord_errors():
             await channel.send(content, allowed_mentions=discord.AllowedMentions.none())
 
+    def server_name(self, server_id: int) -> str:
+        """Return what a server is called; nothing where the bot is not in it."""
+        server = self._client.get_guild(server_id)
+        return server.name if server is not None else ""
+
     async def tell_operator(self, content: str) -> None:
         """Write to everybody who owns the bot; who cannot be reached is told by the log."""
         for user_id in await self._client.operator_ids():

@@ -8,6 +8,8 @@ from bot import messages
 from bot.availability import Availability, outage_name
 from bot.client import SoraBot, answer
 from bot.limits import LimitAdmin
+from bot.oversight import Oversight
+from cogs.admin_jobs import OversightCommands
 from cogs.admin_limits import LimitCommands
 
 MOST_CHOICES = 25
@@ -16,15 +18,17 @@ MOST_CHOICES = 25
 @app_commands.default_permissions(manage_guild=True)
 class AdminCog(
     LimitCommands,
+    OversightCommands,
     commands.GroupCog,
     group_name="video-admin",
     group_description="Look after the team's videos.",
 ):
     """Translates the acts of staff, and of the operator."""
 
-    def __init__(self, *, availability: Availability, limits: LimitAdmin) -> None:
+    def __init__(self, *, availability: Availability, limits: LimitAdmin, oversight: Oversight) -> None:
         self._availability = availability
         self.limits = limits
+        self.oversight = oversight
 
     @app_commands.command()
     @app_commands.describe(what="The model or key that is out")

@@ -4,7 +4,8 @@ import discord
 from discord import app_commands
 from discord.ext import commands
 
-from bot import money_messages
+from bot import alert_messages, money_messages
+from bot.alerts import Alerts
 from bot.client import SoraBot, answer
 from bot.spending import SpendingService
 from cogs.ordering import place
@@ -13,8 +14,9 @@ from cogs.ordering import place
 class QuotaCog(commands.GroupCog, group_name="quota", group_description="What you may spend on videos."):
     """Translates questions about quotas."""
 
-    def __init__(self, spending: SpendingService) -> None:
+    def __init__(self, spending: SpendingService, alerts: Alerts) -> None:
         self._spending = spending
+        self._alerts = alerts
 
     @app_commands.command()
     async def show(self, interaction: discord.Interaction[SoraBot]) -> None:
@@ -28,3 +30,13 @@ class QuotaCog(commands.GroupCog, group_name="quota", group_description="What yo
             role_ids=where["role_ids"],
         )
         await answer(interaction, money_messages.quota(standings, sandbox=self._spending.is_sandbox))
+
+    @app_commands.command()
+    @app_commands.describe(tell="Whether I write to you alone")
+    @app_commands.choices(tell=[app_commands.Choice(name=choice, value=choice) for choice in ("on", "off")])
+    async def alerts(self, interaction: discord.Interaction[SoraBot], tell: str) -> None:
+        """Be told when 50, 80 and 100 % of my own limits are used up."""
+        await interaction.response.defer(ephemeral=True, thinking=True)
+        wants = tell == "on"
+        await self._alerts.choose(interaction.guild_id or 0, interaction.user.id, wants=wants)
+        await answer(interaction, alert_messages.CHOSEN[wants])

@@ -54,11 +54,17 @@ class JobSearch(Store):
         )
 
     @reads
-    async def history(self, connection: AsyncConnection, job_id: str) -> list[Step]:
-        """Return the stages that a job went through, oldest first."""
+    async def job(
+        self, connection: AsyncConnection, server_id: int, job_id: str
+    ) -> tuple[Job, list[Step]] | None:
+        """Return a job of the server with the stages it went through, oldest first."""
+        where = sa.and_(jobs.c.server_id == server_id, jobs.c.job_id == job_id)
+        found = await self._store.select(connection, where)
+        if not found:
+            return None
         rows = await connection.execute(
             sa.select(stage_history)
             .where(stage_history.c.job_id == job_id)
             .order_by(stage_history.c.entry_id)
         )
-        return [Step(stage=Stage(row.stage), note=row.note, at=row.at) for row in rows]
+        return found[0], [Step(stage=Stage(row.stage), note=row.note, at=row.at) for row in rows]
