@@ -1,9 +1,13 @@
 """Migrations: from nothing to this program's schema, whole or not at all, and nobody else's file."""
 
+import datetime as dt
+import io
 import shutil
 import sqlite3
 from pathlib import Path
 
+import alembic.command
+import alembic.config
 import pytest
 import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
@@ -13,6 +17,7 @@ from sqlalchemy.exc import OperationalError
 from bot.errors import SchemaError
 from storage import schema
 from storage.database import MIGRATIONS, Database
+from storage.proof import prove_ledger
 
 HALF = '''
 """Does half of its work, then fails."""
@@ -143,6 +148,124 @@ async def test_the_migrated_file_is_what_the_queries_think_it_is(path: Path) -> 
             ]
     engine.dispose()
     assert differences == []
+
+
+# What the first version wrote
+
+
+FIRST = """
+    INSERT INTO members VALUES (1, 100, 11), (2, 100, 12), (3, 101, NULL);
+    INSERT INTO marks VALUES ('swept', 'today');
+    INSERT INTO outages VALUES ('key', 'apixo', 'no_balance', 'empty', '2026-10-01T00:00:00.000000Z');
+    INSERT INTO jobs (
+        job_id, origin, account, server_id, channel_id, member_id, mode, model, gateway, prompt, seconds,
+        shape, stage, failure, task_id, clip_name, quote_micros, estimate, created_at
+    )
+    SELECT column1, 'interaction:' || column1, 'real', column2, 200, column3, 'text-to-video',
+           'apixo/sora-2-pro', 'apixo', 'a fox', 4, 'landscape', column4, column5, column1, column1, column6,
+           0, column7
+    FROM (VALUES
+        ('held', 100, 1, 'rendering', NULL, 300000, '2026-10-31T23:59:59.999999Z'),
+        ('paid', 100, 1, 'done', NULL, 400000, '2026-10-05T08:00:00.000000Z'),
+        ('failed', 100, 2, 'failed', 'timed_out', 500000, '2026-11-01T00:00:00.000000Z'),
+        ('refunded', 101, 3, 'done', NULL, 700000, '2026-11-02T00:00:00.000000Z')
+    );
+    INSERT INTO stage_history (job_id, stage, at) SELECT job_id, stage, created_at FROM jobs;
+    INSERT INTO ledger (
+        entry_id, job_id, server_id, member_id, account, kind, amount_micros, model, reason, ordered_at,
+        created_at
+    )
+    SELECT column1, job_id, server_id, member_id, account, column3, column4, model, 'reason', created_at,
+           '2026-11-03T00:00:00.000000Z'
+    FROM (VALUES
+        (1, 'held', 'hold', 300000), (2, 'paid', 'hold', 400000), (5, 'paid', 'settle', 400000),
+        (6, 'failed', 'hold', 500000), (7, 'failed', 'release', 500000),
+        (8, 'failed', 'possible_charge', 500000), (9, 'refunded', 'hold', 700000),
+        (10, 'refunded', 'settle', 700000), (11, 'refunded', 'correction', 600000)
+    ) JOIN jobs ON job_id = column2;
+    INSERT INTO ledger (
+        entry_id, server_id, member_id, account, kind, amount_micros, reason, ordered_at, created_at
+    ) VALUES (20, 100, 2, 'real', 'grant', 900000, 'a gift', '2026-11-04T00:00:00.000000Z', 'then');
+    INSERT INTO limits VALUES (1, 5000000, 2, '2026-10-01T00:00:00.000000Z');
+    INSERT INTO limits VALUES (3, 0, 3, '2026-10-02T00:00:00.000000Z');
+"""
+
+
+@pytest.fixture
+def first(path: Path) -> Path:
+    """A file of the first version, with a row of every kind."""
+    config = alembic.config.Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    engine = sa.create_engine(sa.URL.create("sqlite", database=str(path)))
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        alembic.command.upgrade(config, "0001")
+    engine.dispose()
+    connection = sqlite3.connect(path)
+    connection.executescript(FIRST)
+    connection.close()
+    return path
+
+
+async def test_what_the_first_version_wrote_is_kept_and_counted(first: Path) -> None:
+    ledger = "SELECT entry_id, job_id, server_id, member_id, account, kind, amount_micros, model, reason, \
+        ordered_at, created_at FROM ledger ORDER BY entry_id"
+    kept = [ledger, "SELECT * FROM stage_history", "SELECT * FROM outages", "SELECT * FROM marks"]
+    before = [sql(first, query) for query in kept]
+    assert len(before[0]) == 10
+
+    await migrate(first)
+
+    assert [sql(first, query) for query in kept] == before
+    out = io.StringIO()
+    assert prove_ledger(first, out), out.getvalue()
+    october, november = (
+        int(dt.datetime(2026, month, 1, tzinfo=dt.UTC).timestamp()) // 900 for month in (10, 11)
+    )
+    sums = "SELECT subject, sum(spent_micros), sum(held_micros), sum(granted_micros), sum(possible_micros), \
+        sum(jobs) FROM totals WHERE scope = '{scope}' AND quarter {when} GROUP BY subject ORDER BY subject"
+    assert sql(first, sums.format(scope="member", when=f"BETWEEN {october} AND {november - 1}")) == [
+        ("1", 400000, 300000, 0, 0, 2)
+    ]
+    assert sql(first, sums.format(scope="member", when=f">= {november}")) == [
+        ("2", 0, 0, 900000, 500000, 0),
+        ("3", 100000, 0, 0, 0, 1),
+    ]
+    assert sql(first, sums.format(scope="operator", when=">= 0")) == [("", 500000, 300000, 0, 500000, 3)]
+    assert sql(first, "SELECT DISTINCT channel_id, gateway, budget FROM ledger WHERE job_id IS NOT NULL") == [
+        (200, "apixo", "member")
+    ]
+
+
+async def test_limits_of_the_first_version_are_kept_with_who_set_them(first: Path) -> None:
+    await migrate(first)
+
+    assert sql(first, "SELECT * FROM limits ORDER BY subject_id") == [
+        (100, "member", 1, "month", 5_000_000),
+        (101, "member", 3, "month", 0),
+    ]
+    acts = "SELECT server_id, actor_id, act, about_id, at FROM acts WHERE act = 'quota set' ORDER BY at"
+    assert sql(first, acts) == [
+        (100, 2, "quota set", 1, "2026-10-01T00:00:00.000000Z"),
+        (101, 3, "quota set", 3, "2026-10-02T00:00:00.000000Z"),
+    ]
+    assert sql(first, "SELECT act, about_id, reason FROM acts JOIN ledger USING (act_id, reason)") == [
+        ("correction", 3, "reason"),
+        ("grant", 2, "a gift"),
+    ]
+
+
+async def test_the_ledgers_rules_hold_after_the_move(first: Path) -> None:
+    await migrate(first)
+
+    for statement in (
+        "UPDATE ledger SET reason = ''",
+        "DELETE FROM ledger",
+        "UPDATE acts SET reason = ''",
+        "INSERT OR REPLACE INTO ledger SELECT * FROM ledger WHERE entry_id = 1",
+    ):
+        with pytest.raises(sqlite3.IntegrityError, match="append-only"):
+            sql(first, statement)
 
 
 async def test_a_file_of_a_newer_version_is_left_alone(path: Path) -> None:

@@ -345,13 +345,23 @@ def _move_ledger() -> None:
         op.execute(rule)
     op.execute(
         """
+        INSERT INTO acts (act_id, server_id, act, about_id, what, reason, at)
+        SELECT 'entry-' || entry_id, server_id, kind, member_id, amount_micros || ' micro-dollars', reason,
+               created_at
+        FROM ledger_before WHERE kind IN ('grant', 'correction')
+        """
+    )
+    op.execute(
+        """
         INSERT INTO ledger (
             entry_id, job_id, server_id, channel_id, member_id, account, kind, amount_micros, model, gateway,
-            budget, price_version, reason, ordered_at, created_at
+            budget, price_version, act_id, reason, ordered_at, created_at
         )
         SELECT entry_id, job_id, entry.server_id, channel_id, entry.member_id, entry.account, kind,
-               amount_micros, entry.model, gateway, 'member', '', reason, ordered_at, entry.created_at
-        FROM ledger_before AS entry JOIN jobs USING (job_id) ORDER BY entry_id
+               amount_micros, entry.model, gateway, 'member', '',
+               CASE WHEN kind IN ('grant', 'correction') THEN 'entry-' || entry_id END,
+               reason, ordered_at, entry.created_at
+        FROM ledger_before AS entry LEFT JOIN jobs USING (job_id) ORDER BY entry_id
         """
     )
     op.drop_table("ledger_before")
