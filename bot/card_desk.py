@@ -37,6 +37,7 @@ class _Face:
 
     stage: Stage
     waiting_for: str
+    refunded_micros: int
     cells: int
 
 
@@ -197,7 +198,7 @@ class CardDesk:
     def _differs(self, card: _Card) -> bool:
         """Whether the card is wrong, not merely behind with its bar."""
         shown, job = card.shown, card.job
-        return shown is None or (shown.stage, shown.waiting_for) != (job.stage, job.waiting_for)
+        return shown is None or shown != dataclasses.replace(self._face(job), cells=shown.cells)
 
     def _is_urgent(self, card: _Card) -> bool:
         return self._differs(card) and not card.is_troubled
@@ -210,7 +211,7 @@ class CardDesk:
         if job.stage is Stage.RENDERING and job.submitted_at is not None:
             timing = self._catalogue.models[job.request.model].timing
             cells = pacing.bar_cells(timing, job.submitted_at, self._clock())
-        return _Face(job.stage, job.waiting_for, cells)
+        return _Face(job.stage, job.waiting_for, job.corrected_micros, cells)
 
     def _now(self) -> float:
         return self._clock().timestamp()
@@ -218,4 +219,5 @@ class CardDesk:
 
 def _shown_by_earlier_run(job: Job) -> _Face | None:
     """Return what the card shows since before this run: the right stage needs no hurry."""
-    return _Face(job.stage, job.waiting_for, _UNKNOWN) if job.card_stage is job.stage else None
+    is_true = job.card_stage is job.stage
+    return _Face(job.stage, job.waiting_for, job.corrected_micros, _UNKNOWN) if is_true else None

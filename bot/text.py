@@ -11,6 +11,7 @@ _HIDDEN = re.compile(
     "\u202a-\u202e\u2060-\u206f\u2800\u3164\ufeff\uffa0\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e0fff]"
 )
 _NOTHING_TO_SEE = frozenset({"Cc", "Cf", "Zs", "Zl", "Zp", "Mn", "Me", "Mc"})  # Unicode's general categories
+_PERSON = re.compile(r"<@!?\d+>")
 _GRAVE = "\u02cb"  # looks like a backtick and ends no code
 
 
@@ -49,3 +50,8 @@ def cell(text: str) -> str:
     """Write foreign text for a cell of a CSV file, where a spreadsheet must find no formula."""
     line = " ".join(visible(text).split())
     return f"'{line}" if line.startswith(("=", "+", "-", "@")) else line
+
+
+def nameless(text: str) -> str:
+    """Write what staff typed without mentions of people, for what is kept for good and must name nobody."""
+    return _PERSON.sub("@somebody", text)

@@ -6,6 +6,7 @@ import secrets
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from bot import text
 from bot.models import Act
 from storage import members
 from storage.database import Store, reads
@@ -37,7 +38,7 @@ async def record(
             act=act,
             about_id=about_id,
             what=what,
-            reason=reason,
+            reason=text.nameless(reason),
             at=now,
         )
     )

@@ -82,6 +82,10 @@ class JobStore(Store):
         """Return the job that an act has made."""
         return await self._find(connection, jobs.c.origin == origin)
 
+    async def of_id(self, connection: AsyncConnection, job_id: str) -> Job | None:
+        """Return a job of any server, in somebody else's transaction."""
+        return await self._find(connection, jobs.c.job_id == job_id)
+
     # The way of a job
 
     @writes
@@ -306,6 +310,11 @@ class JobStore(Store):
         """Remember which stage the card was last edited to."""
         await connection.execute(sa.update(jobs).where(jobs.c.job_id == job_id).values(card_stage=stage))
 
+    async def outdate_card(self, connection: AsyncConnection, job_id: str) -> Job:
+        """Let the job's card be edited again, in a transaction that changed what it says."""
+        await connection.execute(sa.update(jobs).where(jobs.c.job_id == job_id).values(card_stage=None))
+        return await self._get(connection, job_id)
+
     @writes
     async def told(self, connection: AsyncConnection, job_id: str, stage: Stage) -> None:
         """Remember that the member was told how the job ended."""
@@ -324,7 +333,7 @@ class JobStore(Store):
         left = sa.or_(
             jobs.c.stage.in_(_OPEN),
             sa.and_(jobs.c.stage.in_(_TOLD), sa.func.coalesce(jobs.c.told_stage, "") != jobs.c.stage),
-            sa.and_(jobs.c.card_message_id.is_not(None), jobs.c.card_stage != jobs.c.stage),
+            sa.and_(jobs.c.card_message_id.is_not(None), jobs.c.card_stage.is_distinct_from(jobs.c.stage)),
         )
         return await self.select(connection, left, jobs.c.created_at, jobs.c.job_id)
 

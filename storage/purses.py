@@ -27,8 +27,11 @@ async def _select(
     account: Account,
     *,
     only_open_at: dt.datetime | None = None,
+    offset: int = 0,
+    limit: int | None = None,
 ) -> list[Purse]:
-    query = sa.select(purses).where(where).order_by(purses.c.purse_id.desc())
+    query = sa.select(purses).where(where).order_by(purses.c.closed_at.is_not(None), purses.c.purse_id.desc())
+    query = query.offset(offset).limit(limit)
     if only_open_at is not None:
         lasts = sa.or_(purses.c.ends_at.is_(None), purses.c.ends_at > only_open_at)
         query = query.where(purses.c.closed_at.is_(None), lasts)
@@ -55,10 +58,16 @@ class PurseStore(Store):
 
     @reads
     async def of_server(
-        self, connection: AsyncConnection, server_id: int, account: Account, *, limit: int = 25
+        self,
+        connection: AsyncConnection,
+        server_id: int,
+        account: Account,
+        *,
+        offset: int = 0,
+        limit: int = 25,
     ) -> list[Purse]:
-        """Return a server's purses, the newest first, those that are over too."""
-        return (await _select(connection, purses.c.server_id == server_id, account))[:limit]
+        """Return a server's purses, those that are not closed first, and then the newest."""
+        return await _select(connection, purses.c.server_id == server_id, account, offset=offset, limit=limit)
 
     @reads
     async def open_in(
