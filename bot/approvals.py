@@ -1,7 +1,6 @@
 """Asking for more: a refused order goes to staff, and becomes a job when one of them approves it."""
 
 import asyncio
-import datetime as dt
 import logging
 from typing import Any, Protocol
 
@@ -12,7 +11,7 @@ from bot.jobs import Driver
 from bot.models import Clock, Draft, DraftStage, Job, Sleep
 from bot.quotas import Policy
 from storage.approvals import ApprovalStore
-from storage.orders import DRAFT_LASTS, OrderStore, Refusal
+from storage.orders import OrderStore, Refusal
 from storage.servers import ServerStore
 
 log = logging.getLogger(__name__)
@@ -27,9 +26,7 @@ class Board(Protocol):
         """Post a message; return its id."""
         ...
 
-    async def find(
-        self, server_id: int, channel_id: int, *, custom_id: str, since: dt.datetime
-    ) -> int | None:
+    async def find(self, server_id: int, channel_id: int, *, custom_id: str) -> int | None:
         """Return the bot's own message with a button of this id."""
         ...
 
@@ -105,7 +102,7 @@ class ApprovalService:
         if asked.stage is not DraftStage.ASKED:
             raise UserError(approval_messages.stands(asked))
         try:
-            await self._show(draft_id)
+            await self._show(draft_id, again=False)
         except ChannelClosed as error:
             raise UserError(approval_messages.NOT_POSTED) from error
         except DiscordTrouble as error:
@@ -200,15 +197,17 @@ class ApprovalService:
     async def _follow(self, draft_id: str) -> None:
         """Show a request as it is; what Discord does not take now is tried again by `run`."""
         try:
-            await self._show(draft_id)
+            await self._show(draft_id, again=True)
         except ChannelClosed as error:
             log.warning("request %s cannot be posted: %s", draft_id, error)
             await self._tell(await self._orders.draft(draft_id))
         except DiscordTrouble as error:
             log.warning("request %s is shown later: %s", draft_id, error)
 
-    async def _show(self, draft_id: str) -> None:
+    async def _show(self, draft_id: str, *, again: bool) -> None:
         """Post a request, or let its message say what became of it and tell who asked.
+
+        `again` says that an earlier try may have posted it.
 
         Raises:
             ChannelClosed: the staff channel does not take it; the request is given back.
@@ -221,7 +220,7 @@ class ApprovalService:
             is_open = draft.stage is DraftStage.ASKED
             message_id = draft.staff_message_id
             try:
-                if message_id is None:
+                if message_id is None and again:
                     message_id = await self._posted(draft, draft.staff_channel_id)
                 if message_id is not None:
                     view = approval_card.request(draft)
@@ -245,7 +244,6 @@ class ApprovalService:
                 draft.new.server_id,
                 channel_id,
                 custom_id=approval_card.approve_id(draft.draft_id),
-                since=draft.expires_at - DRAFT_LASTS,
             )
         except ChannelClosed:
             return None  # it may not look there, but perhaps post

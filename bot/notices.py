@@ -1,6 +1,5 @@
 """Messages that belong to no job: to a server's staff, to a member alone, to the bot's operator."""
 
-import datetime as dt
 import logging
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from bot.turnstile import Turnstile
 
 log = logging.getLogger(__name__)
 
-_MOST_MESSAGES = 300
+_MOST_MESSAGES = 200
 
 # https://discord.com/developers/docs/topics/opcodes-and-status-codes: Unknown Member, Unknown User
 _NO_SUCH_PERSON = {10007, 10013}
@@ -55,9 +54,7 @@ class Notices:
             sent = await channel.send(nonce=nonce, **message)
         return sent.id
 
-    async def find(
-        self, server_id: int, channel_id: int, *, custom_id: str, since: dt.datetime
-    ) -> int | None:
+    async def find(self, server_id: int, channel_id: int, *, custom_id: str) -> int | None:
         """Return the bot's own message with a button of this id, if one was posted; nonces last minutes.
 
         Raises:
@@ -67,7 +64,7 @@ class Notices:
         channel = self._client.get_partial_messageable(channel_id, guild_id=server_id)
         await self._turnstile.enter(DELIVERY)
         with discord_errors():
-            async for message in channel.history(limit=_MOST_MESSAGES, after=since):
+            async for message in channel.history(limit=_MOST_MESSAGES):
                 if message.author == self._client.user and _has_button(message, custom_id):
                     return message.id
         return None
@@ -131,13 +128,22 @@ class Notices:
         server = self._client.get_guild(server_id)
         return server.name if server is not None else ""
 
-    async def tell_operator(self, content: str) -> None:
-        """Write to everybody who owns the bot; who cannot be reached is told by the log."""
-        for user_id in await self._client.operator_ids():
+    async def tell_operator(self, content: str) -> bool:
+        """Write to everybody who owns the bot; return whether anybody was reached. The log tells the others.
+
+        Raises:
+            ChannelClosed, DiscordTrouble: nobody knows who owns the bot now; it may work later.
+        """
+        with discord_errors():
+            user_ids = await self._client.operator_ids()
+        was_told = False
+        for user_id in user_ids:
             try:
                 await self.write_directly(user_id, content)
+                was_told = True
             except (ChannelClosed, DiscordTrouble) as error:
                 log.warning("the operator %d could not be told: %s (%s)", user_id, content, error)
+        return was_told
 
 
 def _has_button(message: discord.Message, custom_id: str) -> bool:
