@@ -9,6 +9,7 @@ from collections.abc import AsyncGenerator, Coroutine, MutableMapping
 from typing import Any
 
 from bot import media, pacing
+from bot.access import Access
 from bot.acts import Acts
 from bot.alerts import Alerts
 from bot.approvals import ApprovalService
@@ -17,6 +18,7 @@ from bot.card_desk import CardDesk
 from bot.catalogue import Catalogue
 from bot.client import SoraBot
 from bot.config import Settings
+from bot.deletions import Deletions
 from bot.delivery import Delivery
 from bot.errors import SettingsError
 from bot.gate import Gate
@@ -27,11 +29,15 @@ from bot.gateways.pixazo import PixazoGateway
 from bot.jobs import JobService
 from bot.lane import Lane
 from bot.limits import LimitAdmin
-from bot.models import Clock, Sleep, utc_now
+from bot.models import Account, Clock, Sleep, utc_now
 from bot.notices import Notices
 from bot.oversight import Oversight
+from bot.pauses import Pauses
 from bot.quotas import Policy
+from bot.quotes import QuoteService
+from bot.reconcile import Reconciler
 from bot.sandbox.server import SandboxServer
+from bot.servers import ServerAdmin
 from bot.shrink import ClipShrinker
 from bot.spending import SpendingService
 from bot.submitter import Submitter
@@ -43,6 +49,7 @@ from cogs.admin_jobs import OVERSIGHT_BUTTONS
 from cogs.animate import AnimateCog
 from cogs.approvals import APPROVAL_BUTTONS
 from cogs.buttons import BUTTONS
+from cogs.deletions import DeletionCog
 from cogs.mentions import MentionCog
 from cogs.quota import QuotaCog
 from cogs.quotes import QUOTE_BUTTONS
@@ -50,13 +57,17 @@ from cogs.video import VideoCog
 from storage.alerts import AlertStore
 from storage.approvals import ApprovalStore
 from storage.audit import ActStore
+from storage.balances import BalanceStore
+from storage.access import AccessStore
 from storage.database import Database
+from storage.deletions import DeletionStore
 from storage.folder import DataFolder
 from storage.job_search import JobSearch
 from storage.jobs import JobStore
 from storage.limits import LimitStore
 from storage.orders import OrderStore
 from storage.outages import MarkStore, OutageStore
+from storage.pauses import PauseStore
 from storage.servers import ServerStore
 
 log = logging.getLogger(__name__)
@@ -80,6 +91,7 @@ class App:
         delivery: Delivery,
         desk: CardDesk,
         acts: Acts,
+        reconciler: Reconciler,
         sweep: Coroutine[Any, Any, None],
         folder: DataFolder,
     ) -> None:
@@ -97,6 +109,7 @@ class App:
             "alerts": alerts.run(),
             "cards": desk.run(),
             "approvals": approvals.run(),
+            "balances": reconciler.run(),
             "sweep": sweep,
         }
         self._tasks: list[asyncio.Task[None]] = []
@@ -185,12 +198,15 @@ async def open_app(
         fetcher = await stack.enter_async_context(ClipFetcher(trusted_hosts=trusted))
         store = JobStore(database, pictures=folder.pictures, clips=folder.clips)
         await _check_open_jobs(store, catalogue)
+        pauses = Pauses(PauseStore(database), clock=clock)
+        await pauses.load()
         availability = Availability(
             catalogue,
             OutageStore(database),
             gateways=gateways,
             unprobed=[name for name, gateway in gateways.items() if not gateway.tells_balance],
             default_model=settings.default_model,
+            pauses=pauses,
             clock=clock,
         )
         await availability.load()
@@ -262,15 +278,19 @@ async def open_app(
             clock=clock,
             sleep=sleep,
         )
+        access_rules = AccessStore(database)
+        access = Access(store=access_rules, pauses=pauses, clock=clock)
         jobs = JobService(
             store=store,
             orders=orders,
+            access=access,
             availability=availability,
             pictures=media.PictureRoom(folder.pictures),
             policy=policy,
             driver=alerts,
             clock=clock,
         )
+        quotes = QuoteService(orders=orders, jobs=jobs, availability=availability, policy=policy, clock=clock)
         approvals = ApprovalService(
             store=ApprovalStore(database, orders),
             orders=orders,
@@ -282,6 +302,17 @@ async def open_app(
             clock=clock,
             sleep=sleep,
         )
+        reconciler = Reconciler(
+            gateways=gateways if availability.account is Account.REAL else {},
+            store=BalanceStore(database),
+            marks=MarkStore(database),
+            notices=notices,
+            threshold_micros=settings.reconcile_threshold,
+            low_micros=settings.low_balance,
+            zone=settings.timezone,
+            clock=clock,
+            sleep=sleep,
+        )
         limits = LimitStore(database)
         spending = SpendingService(limits=limits, availability=availability, policy=policy, clock=clock)
         cogs = (
@@ -289,13 +320,28 @@ async def open_app(
             AnimateCog(bot, jobs),
             MentionCog(bot, jobs),
             QuotaCog(spending, alerts),
+            DeletionCog(
+                Deletions(
+                    store=DeletionStore(database),
+                    servers=servers,
+                    access=access_rules,
+                    notices=notices,
+                    clock=clock,
+                )
+            ),
             AdminCog(
                 availability=availability,
+                reconciler=reconciler,
+                servers=ServerAdmin(store=servers, policy=policy, clock=clock),
+                pauses=pauses,
+                access_rules=access,
                 limits=LimitAdmin(store=limits, policy=policy, clock=clock),
                 oversight=Oversight(search=JobSearch(database, store), acts=ActStore(database)),
             ),
         )
-        bot.attach(jobs, approvals, cogs, (*BUTTONS, *QUOTE_BUTTONS, *APPROVAL_BUTTONS, *OVERSIGHT_BUTTONS))
+        bot.attach(
+            jobs, quotes, approvals, cogs, (*BUTTONS, *QUOTE_BUTTONS, *APPROVAL_BUTTONS, *OVERSIGHT_BUTTONS)
+        )
         app = App(
             bot=bot,
             jobs=jobs,
@@ -306,6 +352,7 @@ async def open_app(
             delivery=delivery,
             desk=desk,
             acts=acts,
+            reconciler=reconciler,
             sweep=_sweep(folder, store, dt.timedelta(days=settings.keep_days), clock, sleep),
             folder=folder,
         )

@@ -3,10 +3,11 @@
 from collections.abc import Collection
 from typing import TYPE_CHECKING
 
-from bot import messages, pacing, text
+from bot import messages, pacing, server_messages, text
 from bot.catalogue import Catalogue, Model
 from bot.errors import BadOrder, ModelUnavailable
-from bot.models import Account, Clock, Failure, NewJob, Outage, OutageScope, Quote
+from bot.models import Account, Clock, Failure, NewJob, Outage, OutageScope, PauseScope, Quote
+from bot.pauses import Pauses
 from storage.outages import OutageStore
 
 if TYPE_CHECKING:
@@ -28,10 +29,12 @@ class Availability:
         gateways: Collection[str],
         unprobed: Collection[str],
         default_model: str | None,
+        pauses: Pauses,
         clock: Clock,
     ) -> None:
         self.catalogue = catalogue
         self._store = store
+        self._pauses = pauses
         self._gateways = frozenset(gateways)
         self._unprobed = frozenset(unprobed)
         self._default = default_model
@@ -116,6 +119,9 @@ class Availability:
             return f"it is retired. {model.note}".strip()
         if model.gateway not in self._gateways:
             return "its gateway is not set up here."
+        pause = self._pauses.of_model(model.model_id, model.gateway)
+        if pause is not None:
+            return server_messages.model_paused(pause)
         out = self.model_outage(model.model_id)
         if out is not None:
             words = text.code(out.detail or out.failure.replace("_", " "))
@@ -125,6 +131,17 @@ class Availability:
         if stopped is not None and not self._may_be_probed_by_an_order(model.gateway):
             return f"its gateway took no order {messages.ago(stopped.since)}; the operator has to act."
         return None
+
+    def check_known(self, scope: PauseScope, name: str) -> None:
+        """Make sure that there is such a gateway or model, to be paused.
+
+        Raises:
+            BadOrder: there is none.
+        """
+        models = [model.model_id for model in self.listed()]
+        known = models if scope is PauseScope.MODEL else self.gateways
+        if name not in known:
+            raise BadOrder(f"There is no {scope} {text.code(name, 60)}. There are: {', '.join(known[:10])}.")
 
     def key_outage(self, gateway: str) -> Outage | None:
         """Return why a gateway's key is stopped, or None."""
@@ -168,8 +185,8 @@ class Availability:
         await self._store.clear(scope, subject)
         return True
 
-    async def reopen_named(self, name: str) -> Outage:
-        """Forget the outage that a person named, as `outage_name` does or by its subject alone.
+    async def reopen_named(self, name: str, *, server_id: int, by: int) -> Outage:
+        """Forget the outage that the operator named, as `outage_name` does or by its subject alone.
 
         Raises:
             BadOrder: nothing of that name is out.
@@ -177,7 +194,8 @@ class Availability:
         wanted = name.strip()
         for outage in self.outages():
             if wanted in {outage.subject, outage_name(outage)}:
-                await self.reopen(outage.scope, outage.subject)
+                await self._store.reopen(outage, server_id=server_id, by=by, now=self._clock())
+                self._outages.pop((outage.scope, outage.subject), None)
                 return outage
         out = ", ".join(map(outage_name, self.outages())) or "nothing"
         raise BadOrder(f"Nothing named {text.code(name, 60)} is out. What is out now: {out}.")

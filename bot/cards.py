@@ -7,7 +7,7 @@ from typing import Any
 import discord
 from discord import ui
 
-from bot import messages, text
+from bot import messages, receipts, text
 from bot.catalogue import Model
 from bot.models import Job, Stage
 
@@ -63,7 +63,8 @@ def card(job: Job, model: Model, now: dt.datetime, *, picture: str | None = None
     container.add_item(ui.Separator())
     asked_by = f"<@{job.user_id}> · " if job.user_id is not None else ""
     lines = [
-        f"{asked_by}{messages.settings_line(job.request)} · {messages.money_line(job)}",
+        f"{asked_by}{messages.settings_line(job.request)}",
+        receipts.line(job),
         *messages.notes(job),
         f"Job `{job.job_id}`",
     ]

@@ -16,6 +16,7 @@ from bot import approval_card
 from bot.approvals import ApprovalService
 from bot.errors import NotHere, OverLimit, UserError
 from bot.jobs import JobService
+from bot.quotes import QuoteService
 from storage.outages import MarkStore
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ class SoraBot(commands.Bot):
     """A bot without privileged intents: messages that mention it carry their content anyway."""
 
     jobs: JobService
+    quotes: QuoteService
     approvals: ApprovalService
 
     def __init__(self, *, marks: MarkStore, allowed_servers: Collection[int]) -> None:
@@ -69,12 +71,14 @@ class SoraBot(commands.Bot):
     def attach(
         self,
         jobs: JobService,
+        quotes: QuoteService,
         approvals: ApprovalService,
         cogs: Collection[commands.Cog],
         buttons: Collection[type[Any]],
     ) -> None:
         """Take what the bot offers; once, before it starts."""
         self.jobs = jobs
+        self.quotes = quotes
         self.approvals = approvals
         self._parts = tuple(cogs)
         self._buttons = tuple(buttons)

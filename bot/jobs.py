@@ -3,31 +3,27 @@
 import asyncio
 import dataclasses
 import secrets
-import unicodedata
 from typing import Protocol
 
-from bot import approval_messages, media, messages, money_messages, offers, quote_messages, text
+from bot import approval_messages, media, messages, money_messages, receipts
 from bot.availability import Availability
 from bot.catalogue import Model
-from bot.errors import BadOrder, ModelUnavailable, NoSuchJob, OverLimit, UserError
+from bot.errors import ModelUnavailable, NoSuchJob, OverLimit, UserError
 from bot.models import (
     Clock,
     Draft,
-    DraftStage,
     Job,
     Mode,
     NewJob,
     Picture,
-    Quality,
     Shape,
     Upload,
     VideoRequest,
 )
 from bot.quotas import Policy
+from bot.wishes import Order, read_prompt
 from storage.jobs import JobStore
 from storage.orders import OrderStore, Refusal
-
-MOST_PROMPT_FILE_BYTES = 64 * 1024
 
 # Files are held in memory while they are looked at; a rush of orders waits here instead of filling it.
 _FILES_AT_ONCE = 4
@@ -35,31 +31,6 @@ _FILES_AT_ONCE = 4
 # Without letters and digits that look alike, since people read ids aloud and type them.
 _ID_LETTERS = "23456789abcdefghjkmnpqrstuvwxyz"
 _ID_LENGTH = 10
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Order:
-    """What a person asked for, unchecked. `origin` names the act, so that it is never done twice.
-
-    `home_channel_id` is the channel whose limits and purse count: of a thread its parent.
-    """
-
-    origin: str
-    server_id: int
-    channel_id: int
-    home_channel_id: int
-    user_id: int
-    role_ids: frozenset[int] = frozenset()
-    top_role_id: int | None = None
-    prompt: str | None = None
-    prompt_file: Upload | None = None
-    picture: Upload | None = None
-    model: str | None = None
-    seconds: int | None = None
-    shape: Shape | None = None
-    quality: Quality | None = None
-    keep_watermark: bool | None = None
-    note: str = ""
 
 
 class Driver(Protocol):
@@ -111,12 +82,13 @@ class JobService:
             OverLimit: a limit refuses it; where the error names a draft, its member may ask for more.
             UserError: nothing is stored and nothing is held.
         """
-        self._check_open()
+        self.admit()
         model = self._availability.choose(order.model)
-        model.check_mode(Mode.TEXT if order.picture is None else Mode.IMAGE)
+        mode = Mode.TEXT if order.picture is None else Mode.IMAGE
+        model.check_mode(mode)
         request = model.request(
-            mode=Mode.TEXT if order.picture is None else Mode.IMAGE,
-            prompt=await _prompt(order, model),
+            mode=mode,
+            prompt=await read_prompt(order, model),
             seconds=order.seconds,
             shape=order.shape,
             quality=order.quality,
@@ -145,71 +117,23 @@ class JobService:
             self._policy,
             now=self._clock(),
         )
-        return self._taken(outcome)
+        return self.taken(outcome)
 
-    async def confirm(
-        self,
-        draft_id: str,
-        *,
-        server_id: int,
-        user_id: int,
-        role_ids: frozenset[int],
-        top_role_id: int | None,
-    ) -> Job | Draft:
-        """Order what was quoted, for its member; done before, it gives the same job.
-
-        A draft comes back where the price has changed: it is quoted anew and has to be confirmed again.
+    def admit(self) -> None:
+        """Refuse orders that nobody takes now.
 
         Raises:
-            OverLimit: as in `order`; the quote stays, to be confirmed when there is room.
-            UserError: it is somebody else's, over, or cannot be ordered now; nothing is held.
+            UserError: why not.
         """
-        self._check_open()
-        draft = await self._draft(draft_id, server_id=server_id, user_id=user_id)
-        if draft.job_id is not None:
-            return await self.get(draft.job_id, server_id=server_id, user_id=user_id)
-        outcome = await self._orders.confirm(
-            draft_id,
-            quote=self._availability.quote_again(draft.new),
-            role_ids=role_ids,
-            top_role_id=top_role_id,
-            policy=self._policy,
-            now=self._clock(),
-        )
-        if isinstance(outcome, Draft) and outcome.stage is not DraftStage.QUOTED:
-            raise UserError(quote_messages.OVER.get(outcome.stage, quote_messages.NOTHING_ORDERED))
-        return self._taken(outcome)
-
-    async def drop(self, draft_id: str, *, server_id: int, user_id: int) -> None:
-        """Let go of a quote, for its member; nothing was held.
-
-        Raises:
-            UserError: it is somebody else's, was confirmed, or staff decide on it.
-        """
-        await self._draft(draft_id, server_id=server_id, user_id=user_id)
-        draft = await self._orders.drop(draft_id)
-        if draft.stage in {DraftStage.ORDERED, DraftStage.ASKED}:
-            raise UserError(quote_messages.OVER[draft.stage])
-
-    def ways(self, draft: Draft) -> offers.Ways | None:
-        """Return what the order in a draft costs in other ways; None where its model is gone."""
-        model = self._availability.catalogue.models.get(draft.new.request.model)
-        return offers.ways(draft.new.request, model, self.orderable()) if model is not None else None
-
-    def _check_open(self) -> None:
         if self._closing:
             raise UserError("The bot is restarting. Order again in a minute; nothing was charged.")
 
-    async def _draft(self, draft_id: str, *, server_id: int, user_id: int) -> Draft:
-        draft = await self._orders.draft(draft_id)
-        if draft is None or draft.new.server_id != server_id:
-            raise UserError(quote_messages.NO_SUCH_QUOTE)
-        if draft.new.user_id != user_id:
-            raise UserError(quote_messages.NOT_YOURS)
-        return draft
+    def taken(self, outcome: Job | Draft | Refusal) -> Job | Draft:
+        """Let the worker have what became a job.
 
-    def _taken(self, outcome: Job | Draft | Refusal) -> Job | Draft:
-        """Let the worker have what became a job, and refuse what a limit refused."""
+        Raises:
+            OverLimit: a limit refused it.
+        """
         if isinstance(outcome, Refusal):
             told = money_messages.over_limit(outcome.standing, outcome.quote)
             if outcome.draft is None and outcome.standing.limit.layer.is_own:
@@ -217,7 +141,7 @@ class JobService:
             raise OverLimit(
                 told,
                 public_sentence=money_messages.over_limit_in_public(outcome.standing),
-                price=messages.price(outcome.quote),
+                price=receipts.price(outcome.quote),
                 draft_id=outcome.draft.draft_id if outcome.draft is not None else None,
             )
         if isinstance(outcome, Job):
@@ -301,49 +225,6 @@ class JobService:
         return [
             (model, seconds) for model in self.orderable() if mode in model.modes for seconds in model.seconds
         ][:25]
-
-
-async def _prompt(order: Order, model: Model) -> str:
-    """Return the prompt, typed or from its file, trimmed.
-
-    Raises:
-        BadOrder: both or neither were given, or the file is no text of the right size.
-    """
-    if order.prompt is not None and order.prompt_file is not None:
-        raise BadOrder("You gave both `prompt` and `prompt_file`. Give exactly one of them.")
-    if order.prompt_file is not None:
-        prompt = await _read_text(order.prompt_file)
-    elif order.prompt is not None:
-        prompt = order.prompt
-    else:
-        raise BadOrder(
-            "Give a `prompt`, or a `prompt_file` with it: "
-            f"{model.model_id} takes 1 to {model.prompt_limit:,} characters."
-        )
-    return "" if text.is_blank(prompt) else prompt.strip()
-
-
-async def _read_text(file: Upload) -> str:
-    """Return what a text file says.
-
-    Raises:
-        BadOrder: it is too large, or no UTF-8 text.
-    """
-    if file.size > MOST_PROMPT_FILE_BYTES:
-        raise BadOrder(
-            f"The prompt file has {file.size:,} bytes; at most {MOST_PROMPT_FILE_BYTES:,} are taken."
-        )
-    try:
-        written = (await file.read()).decode("utf-8-sig")
-    except UnicodeDecodeError:
-        written = "\0"
-    # Bytes that happen to decode are not yet text: no text has control characters but these.
-    if any(unicodedata.category(character) == "Cc" and character not in "\t\n\r\f" for character in written):
-        raise BadOrder(
-            f"The prompt file ({file.size:,} bytes) is no UTF-8 text. Save it as plain text in UTF-8, "
-            f"at most {MOST_PROMPT_FILE_BYTES:,} bytes, and attach it again."
-        )
-    return written
 
 
 def _new_id() -> str:

@@ -3,10 +3,10 @@
 import datetime as dt
 import urllib.parse
 
-from bot import pacing, text
+from bot import pacing, receipts, text
 from bot.catalogue import Model
-from bot.models import Failure, FailureKind, Job, Outage, Quote, Stage, VideoRequest
-from bot.money import dollars
+from bot.models import Failure, FailureKind, Job, Outage, Stage, VideoRequest
+from bot.receipts import price
 
 MOST_ADDRESS = 1000  # of a link, in messages of 2,000 characters
 
@@ -53,11 +53,6 @@ NO_JOBS = "You have no jobs here yet. `/video create` orders one."
 NOT_YOURS = "Only the member who ordered job `{job_id}`, and staff, can cancel it."
 
 
-def price(quote: Quote) -> str:
-    """Write a price, marked where it is an estimate."""
-    return f"{'≈' if quote.estimate else ''}{dollars(quote.micros)}"
-
-
 def settings_line(request: VideoRequest) -> str:
     """Write what was ordered, but for the prompt."""
     parts = [request.model, f"{request.seconds} s", request.shape, request.quality]
@@ -66,24 +61,10 @@ def settings_line(request: VideoRequest) -> str:
     return " · ".join(str(part) for part in parts if part)
 
 
-def money_line(job: Job) -> str:
-    """Write what the job costs or cost."""
-    match job.stage:
-        case Stage.DELIVERING | Stage.DONE:
-            return f"{dollars(job.settled_micros)} spent"
-        case Stage.FAILED | Stage.CANCELLED:
-            return f"{dollars(job.quote.micros)} returned"
-        case _:
-            return f"{price(job.quote)} held"
-
-
-def acknowledged(job: Job) -> str:
-    """Answer an order once it is stored."""
-    told = (
-        f"Job `{job.job_id}` is ordered: {settings_line(job.request)}, {price(job.quote)} held. "
-        "Its card is below."
-    )
-    return " ".join([told, *notes(job)])
+def acknowledged(job: Job, left: str = "") -> str:
+    """Answer an order once it is stored; `left` says in private what is left to spend."""
+    told = f"Job `{job.job_id}` is ordered: {settings_line(job.request)}, {receipts.held_from(job)}."
+    return " ".join(filter(None, [told, left, "Its card is below.", *notes(job)]))
 
 
 def progress(job: Job, model: Model, now: dt.datetime) -> str:
@@ -116,7 +97,7 @@ def failure_lines(job: Job, failure: Failure) -> str:
     if job.held_micros:
         lines.append(f"{price(job.quote)} stays held until that is settled.")
     else:
-        lines.append(f"{dollars(job.quote.micros)} returned to your quota.")
+        lines.append(f"{receipts.returned(job)}.")
     return "\n".join(lines)
 
 
@@ -134,7 +115,7 @@ def delivered(job: Job) -> str:
     """Head the message with the clip."""
     return (
         f"{_for(job)}your clip is ready: {settings_line(job.request)}\n"
-        f"-# {money_line(job)} · Job `{job.job_id}`"
+        f"-# {receipts.line(job)} · Job `{job.job_id}`"
     )
 
 
@@ -183,7 +164,7 @@ def job_line(job: Job) -> str:
     card = f" · {message_link(job, job.card_message_id)}" if job.card_message_id else ""
     return (
         f"`{job.job_id}` **{STAGE_TITLES[job.stage]}** · {ago(job.created_at)} · "
-        f"{settings_line(job.request)} · {money_line(job)}{card}\n-# {text.code(job.request.prompt, 80)}"
+        f"{settings_line(job.request)} · {receipts.line(job)}{card}\n-# {text.code(job.request.prompt, 80)}"
     )
 
 
@@ -212,9 +193,10 @@ def menu_line(job: Job) -> str:
     return text.one_line(f"{job.job_id} · {STAGE_TITLES[job.stage]} · {job.request.prompt}", 100)
 
 
-def cancelled(job: Job) -> str:
-    """Answer a cancel."""
-    return f"Job `{job.job_id}` is cancelled. {dollars(job.quote.micros)} returned to your quota."
+def cancelled(job: Job, *, by: int) -> str:
+    """Answer a cancel by its member or by staff."""
+    tell = receipts.returned if by == job.user_id else receipts.returned_to_member
+    return f"Job `{job.job_id}` is cancelled. {tell(job)}."
 
 
 def cannot_stop(job: Job) -> str:

@@ -58,7 +58,7 @@ class CancelButton(ui.DynamicItem[ui.Button[Any]], template=r"job:cancel:(?P<job
             user_id=interaction.user.id,
             staff=is_staff(interaction),
         )
-        await answer(interaction, messages.cancelled(job))
+        await answer(interaction, messages.cancelled(job, by=interaction.user.id))
 
 
 class PageButton(ui.DynamicItem[ui.Button[Any]], template=r"(?P<of>jobs|models):page:(?P<page>\d{1,4})"):

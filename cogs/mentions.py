@@ -8,8 +8,9 @@ import discord
 from discord.ext import commands
 
 from bot.client import SoraBot
-from bot.jobs import JobService, Order
+from bot.jobs import JobService
 from bot.models import Draft
+from bot.wishes import Order
 from cogs.ordering import first_picture, home_channel, person, quote, upload
 
 REFUSAL_SECONDS = 30
@@ -38,7 +39,7 @@ class MentionCog(commands.Cog):
             await _reply(message, told, delete_after=REFUSAL_SECONDS)
         else:
             if isinstance(ordered, Draft):
-                await _reply(message, **quote(ordered, self._jobs))
+                await _reply(message, **quote(ordered, self._bot.quotes))
 
     def _prompt(self, message: discord.Message) -> str | None:
         """Return what follows the bot's own mention, if a person's message begins with it."""

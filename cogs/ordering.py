@@ -7,11 +7,13 @@ from typing import Any
 import aiohttp
 import discord
 
-from bot import cards, messages, quote_messages
+from bot import cards, messages, quote_messages, receipts
 from bot.client import SoraBot, answer
 from bot.errors import BadOrder
-from bot.jobs import JobService, Order
-from bot.models import Draft
+from bot.jobs import JobService
+from bot.models import Draft, Job
+from bot.quotes import QuoteService
+from bot.wishes import Order
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,23 +58,24 @@ async def order(interaction: discord.Interaction[SoraBot], jobs: JobService, **w
     """Acknowledge in private, order, and name the job once it is stored."""
     await interaction.response.defer(ephemeral=True, thinking=True)
     interaction.client.check_place(interaction.guild_id, interaction.channel, interaction.app_permissions)
-    ordered = await jobs.order(
-        Order(
-            origin=f"interaction:{interaction.id}",
-            **place(interaction),
-            **wishes,
-        )
-    )
+    wish = Order(origin=f"interaction:{interaction.id}", **place(interaction), **wishes)
+    ordered = await jobs.order(wish)
     if isinstance(ordered, Draft):
-        await answer(interaction, **quote(ordered, jobs))
+        await answer(interaction, **quote(ordered, interaction.client.quotes))
     else:
-        await answer(interaction, messages.acknowledged(ordered))
+        await answer(interaction, await acknowledged(ordered, interaction))
 
 
-def quote(draft: Draft, jobs: JobService, *, has_changed: bool = False) -> dict[str, Any]:
+async def acknowledged(job: Job, interaction: discord.Interaction[SoraBot]) -> str:
+    """Name the job in private, and what is left to spend."""
+    left = await interaction.client.quotes.left(job, person(interaction.user)["role_ids"])
+    return messages.acknowledged(job, receipts.left(left) if left is not None else "")
+
+
+def quote(draft: Draft, quotes: QuoteService, *, has_changed: bool = False) -> dict[str, Any]:
     """Return the content and the buttons of a message that asks for a yes to a price."""
     return {
-        "content": quote_messages.quote(draft, jobs.ways(draft), has_changed=has_changed),
+        "content": quote_messages.quote(draft, quotes.ways(draft), has_changed=has_changed),
         "view": cards.quote_buttons(draft.draft_id),
     }
 

@@ -9,7 +9,7 @@ from discord import ui
 from bot import cards, messages, quote_messages
 from bot.models import Draft
 from cogs.buttons import showing_errors
-from cogs.ordering import person, quote
+from cogs.ordering import acknowledged, person, quote
 
 if TYPE_CHECKING:
     from bot.client import SoraBot
@@ -40,13 +40,17 @@ class ConfirmButton(ui.DynamicItem[ui.Button[Any]], template=r"quote:confirm:(?P
         await interaction.response.defer()
         bot = interaction.client
         bot.check_place(interaction.guild_id, interaction.channel, interaction.app_permissions)
-        ordered = await bot.jobs.confirm(
+        ordered = await bot.quotes.confirm(
             self.draft_id, server_id=interaction.guild_id or 0, **person(interaction.user)
         )
         if isinstance(ordered, Draft):
-            await interaction.edit_original_response(**quote(ordered, bot.jobs, has_changed=True))
-        else:
-            await interaction.edit_original_response(content=messages.acknowledged(ordered), view=None)
+            changed = quote(ordered, bot.quotes, has_changed=True)
+            await interaction.edit_original_response(**changed)
+            return
+        # The quote of a mention is for everybody to see, and what is left for its member alone.
+        is_private = interaction.message is not None and interaction.message.flags.ephemeral
+        told = await acknowledged(ordered, interaction) if is_private else messages.acknowledged(ordered)
+        await interaction.edit_original_response(content=told, view=None)
 
 
 class DropButton(ui.DynamicItem[ui.Button[Any]], template=r"quote:cancel:(?P<draft_id>[a-z0-9]{1,20})"):
@@ -72,7 +76,7 @@ class DropButton(ui.DynamicItem[ui.Button[Any]], template=r"quote:cancel:(?P<dra
 
     async def _drop(self, interaction: discord.Interaction["SoraBot"]) -> None:
         await interaction.response.defer()
-        await interaction.client.jobs.drop(
+        await interaction.client.quotes.drop(
             self.draft_id, server_id=interaction.guild_id or 0, user_id=interaction.user.id
         )
         await interaction.edit_original_response(content=quote_messages.DROPPED, view=None)

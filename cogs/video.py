@@ -111,7 +111,7 @@ class VideoCog(commands.GroupCog, group_name="video", group_description="Make vi
         """Stop one of my jobs that was not submitted yet."""
         await interaction.response.defer(ephemeral=True, thinking=True)
         cancelled = await self._jobs.cancel(job, **_asker(interaction), staff=is_staff(interaction))
-        await answer(interaction, messages.cancelled(cancelled))
+        await answer(interaction, messages.cancelled(cancelled, by=interaction.user.id))
 
     @show.autocomplete("job")
     async def _my_jobs(

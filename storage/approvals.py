@@ -11,8 +11,9 @@ from bot.models import Budget, Charge, Draft, DraftStage, Job, Quote
 from bot.quotas import Policy
 from storage import audit, ledger, members, servers
 from storage.database import Database, Store, reads, writes
-from storage.orders import DRAFT_LASTS, OrderStore, Refusal, Weighed, weigh
+from storage.orders import DRAFT_LASTS, OrderStore, Refusal
 from storage.schema import EntryKind, drafts
+from storage.weighing import Weighed, weigh
 
 
 class ApprovalStore(Store):

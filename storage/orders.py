@@ -8,15 +8,15 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot import money_messages, quotas
-from bot.models import Account, Budget, Charge, Draft, DraftStage, Job, NewJob, Purse, Quote
-from bot.quotas import Layer, Policy, Standing
-from storage import alerts, members, purses, servers
+from bot import quotas
+from bot.models import Account, Draft, DraftStage, Job, NewJob, Purse, Quote
+from bot.quotas import Policy, Standing
+from storage import alerts, members, servers
 from storage.database import Database, Store, reads, writes
 from storage.jobs import JobStore, columns, picture_of, request_of
 from storage.schema import drafts
 from storage.schema import members as people
-from storage.standings import Orderer, standings_of
+from storage.weighing import Weighed, left_after, weigh
 
 DRAFT_LASTS = dt.timedelta(hours=24)
 
@@ -28,16 +28,6 @@ class Refusal:
     standing: Standing
     quote: Quote
     draft: Draft | None
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Weighed:
-    """What an order would be charged to, and the limits and the purse it counts in."""
-
-    charge: Charge
-    standings: list[Standing]
-    purse: Purse | None
-    note: str
 
 
 class OrderStore(Store):
@@ -129,6 +119,19 @@ class OrderStore(Store):
     async def draft(self, connection: AsyncConnection, draft_id: str) -> Draft | None:
         """Return a draft of any server."""
         return await self.find(connection, drafts.c.draft_id == draft_id)
+
+    @reads
+    async def left(
+        self,
+        connection: AsyncConnection,
+        job: Job,
+        *,
+        role_ids: frozenset[int],
+        policy: Policy,
+        now: dt.datetime,
+    ) -> Standing | Purse | None:
+        """Return the budget that a job was charged to as it stands now, if one says what is left."""
+        return await left_after(connection, job, role_ids, policy, now=now)
 
     # What transactions here and in `storage/approvals.py` are made of
 
@@ -234,43 +237,6 @@ class OrderStore(Store):
             decider_user_id=row.decider,
             job_id=row.job_id,
         )
-
-
-async def weigh(
-    connection: AsyncConnection, new: NewJob, member_id: int, policy: Policy, *, now: dt.datetime
-) -> Weighed:
-    """Find out what an order would be charged to, and which limits it has to pass.
-
-    An open purse that has the money stands in for the limits of the member and their roles.
-    """
-    orderer = Orderer(
-        server_id=new.server_id,
-        channel_id=new.home_channel_id,
-        member_id=member_id,
-        role_ids=new.role_ids,
-        account=new.account,
-        gateways=(new.gateway,),
-    )
-    standings = await standings_of(connection, orderer, policy, now=now)
-    purse = await purses.open_in(connection, new.home_channel_id, new.account, now=now)
-    if purse is not None and purse.left_micros >= new.quote.micros:
-        return Weighed(
-            charge=Charge(budget=Budget.PURSE, subject_id=purse.purse_id),
-            standings=[standing for standing in standings if not standing.limit.layer.is_own],
-            purse=purse,
-            note="",
-        )
-    own = [s for s in standings if s.limit.layer.is_own and s.limit.measure.is_budget]
-    tightest = quotas.binding(own)
-    is_role = tightest is not None and tightest.limit.layer is Layer.ROLE
-    return Weighed(
-        charge=Charge(budget=Budget.ROLE, subject_id=int(tightest.limit.subject))
-        if tightest is not None and is_role
-        else Charge(budget=Budget.MEMBER),
-        standings=standings,
-        purse=None,
-        note="" if purse is None else money_messages.purse_too_small(purse.left_micros),
-    )
 
 
 def _json(new: NewJob) -> str:

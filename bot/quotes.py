@@ -1,0 +1,90 @@
+"""Prices that wait for a yes, what else the same would cost, and what an order leaves."""
+
+from bot import offers, quote_messages
+from bot.availability import Availability
+from bot.errors import UserError
+from bot.jobs import JobService
+from bot.models import Clock, Draft, DraftStage, Job, Purse
+from bot.quotas import Policy, Standing
+from storage.orders import OrderStore
+
+
+class QuoteService:
+    """Confirms and drops what was quoted; everything is checked again when somebody presses."""
+
+    def __init__(
+        self,
+        *,
+        orders: OrderStore,
+        jobs: JobService,
+        availability: Availability,
+        policy: Policy,
+        clock: Clock,
+    ) -> None:
+        self._orders = orders
+        self._jobs = jobs
+        self._availability = availability
+        self._policy = policy
+        self._clock = clock
+
+    async def confirm(
+        self,
+        draft_id: str,
+        *,
+        server_id: int,
+        user_id: int,
+        role_ids: frozenset[int],
+        top_role_id: int | None,
+    ) -> Job | Draft:
+        """Order what was quoted, for its member; done before, it gives the same job.
+
+        A draft comes back where the price has changed: it is quoted anew and has to be confirmed again.
+
+        Raises:
+            OverLimit: a limit refuses it now; the quote stays, to be confirmed when there is room.
+            UserError: it is somebody else's, over, or cannot be ordered now; nothing is held.
+        """
+        draft = await self._draft(draft_id, server_id=server_id, user_id=user_id)
+        if draft.job_id is not None:
+            return await self._jobs.get(draft.job_id, server_id=server_id, user_id=user_id)
+        self._jobs.admit()
+        outcome = await self._orders.confirm(
+            draft_id,
+            quote=self._availability.quote_again(draft.new),
+            role_ids=role_ids,
+            top_role_id=top_role_id,
+            policy=self._policy,
+            now=self._clock(),
+        )
+        if isinstance(outcome, Draft) and outcome.stage is not DraftStage.QUOTED:
+            raise UserError(quote_messages.OVER.get(outcome.stage, quote_messages.NOTHING_ORDERED))
+        return self._jobs.taken(outcome)
+
+    async def drop(self, draft_id: str, *, server_id: int, user_id: int) -> None:
+        """Let go of a quote, for its member; nothing was held.
+
+        Raises:
+            UserError: it is somebody else's, was confirmed, or staff decide on it.
+        """
+        await self._draft(draft_id, server_id=server_id, user_id=user_id)
+        draft = await self._orders.drop(draft_id)
+        if draft.stage in {DraftStage.ORDERED, DraftStage.ASKED}:
+            raise UserError(quote_messages.OVER[draft.stage])
+
+    def ways(self, draft: Draft) -> offers.Ways | None:
+        """Return what the order in a draft costs in other ways; None where its model is gone."""
+        wish = draft.new.request
+        model = self._availability.catalogue.models.get(wish.model)
+        return offers.ways(wish, model, self._availability.orderable()) if model is not None else None
+
+    async def left(self, job: Job, role_ids: frozenset[int]) -> Standing | Purse | None:
+        """Return the budget that a job was charged to as it stands now, if one says what is left."""
+        return await self._orders.left(job, role_ids=role_ids, policy=self._policy, now=self._clock())
+
+    async def _draft(self, draft_id: str, *, server_id: int, user_id: int) -> Draft:
+        draft = await self._orders.draft(draft_id)
+        if draft is None or draft.new.server_id != server_id:
+            raise UserError(quote_messages.NO_SUCH_QUOTE)
+        if draft.new.user_id != user_id:
+            raise UserError(quote_messages.NOT_YOURS)
+        return draft
