@@ -124,6 +124,20 @@ async def sums(connection: AsyncConnection, account: Account, spans: Sequence[Sp
     ]
 
 
+async def possible_micros(connection: AsyncConnection, gateway: str, period: Period) -> int:
+    """Return what a gateway took, or may have, beyond what members settled for jobs ordered in a period."""
+    found = await connection.scalar(
+        sa.select(sa.func.sum(totals.c.possible_micros)).where(
+            totals.c.account == Account.REAL,
+            totals.c.scope == Scope.KEY,
+            totals.c.subject == gateway,
+            totals.c.quarter >= _quarter(period.starts_at),
+            totals.c.quarter < _quarter(period.turns_at),
+        )
+    )
+    return found or 0
+
+
 async def spans_servers(connection: AsyncConnection, server_id: int) -> bool:
     """Whether there are entries of other servers, so that sums over everything are not this server's."""
     others = sa.select(totals.c.subject).where(

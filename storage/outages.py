@@ -1,10 +1,13 @@
 """What is out: keys a gateway refused and models it no longer has; and small marks kept over restarts."""
 
+import datetime as dt
+
 import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.models import FailureKind, Outage, OutageScope
+from storage import audit
 from storage.database import Store, reads, writes
 from storage.schema import marks, outages
 
@@ -39,6 +42,18 @@ class OutageStore(Store):
     @writes
     async def clear(self, connection: AsyncConnection, scope: OutageScope, subject: str) -> None:
         """Forget an outage."""
+        await self._clear(connection, scope, subject)
+
+    @writes
+    async def reopen(
+        self, connection: AsyncConnection, outage: Outage, *, server_id: int, by: int, now: dt.datetime
+    ) -> None:
+        """Forget an outage because the operator says so, in a server."""
+        await self._clear(connection, outage.scope, outage.subject)
+        what = f"{outage.scope} {outage.subject}"
+        await audit.record(connection, server_id=server_id, by=by, act="reopen", what=what, now=now)
+
+    async def _clear(self, connection: AsyncConnection, scope: OutageScope, subject: str) -> None:
         await connection.execute(
             sa.delete(outages).where(outages.c.scope == scope, outages.c.subject == subject)
         )
