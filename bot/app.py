@@ -21,6 +21,7 @@ from bot.config import Settings
 from bot.deletions import Deletions
 from bot.delivery import Delivery
 from bot.errors import SettingsError
+from bot.funds import FundAdmin
 from bot.gate import Gate
 from bot.gateways.apixo import ApixoGateway
 from bot.gateways.base import Gateway, GatewayHttp
@@ -51,23 +52,26 @@ from cogs.approvals import APPROVAL_BUTTONS
 from cogs.buttons import BUTTONS
 from cogs.deletions import DeletionCog
 from cogs.mentions import MentionCog
+from cogs.money_pages import MONEY_BUTTONS
 from cogs.quota import QuotaCog
 from cogs.quotes import QUOTE_BUTTONS
 from cogs.video import VideoCog
+from storage.access import AccessStore
 from storage.alerts import AlertStore
 from storage.approvals import ApprovalStore
 from storage.audit import ActStore
 from storage.balances import BalanceStore
-from storage.access import AccessStore
 from storage.database import Database
 from storage.deletions import DeletionStore
 from storage.folder import DataFolder
+from storage.grants import GrantStore
 from storage.job_search import JobSearch
 from storage.jobs import JobStore
 from storage.limits import LimitStore
 from storage.orders import OrderStore
 from storage.outages import MarkStore, OutageStore
 from storage.pauses import PauseStore
+from storage.purses import PurseStore
 from storage.servers import ServerStore
 
 log = logging.getLogger(__name__)
@@ -314,7 +318,10 @@ async def open_app(
             sleep=sleep,
         )
         limits = LimitStore(database)
-        spending = SpendingService(limits=limits, availability=availability, policy=policy, clock=clock)
+        purses = PurseStore(database)
+        spending = SpendingService(
+            limits=limits, purses=purses, availability=availability, policy=policy, clock=clock
+        )
         cogs = (
             VideoCog(bot, jobs),
             AnimateCog(bot, jobs),
@@ -336,12 +343,21 @@ async def open_app(
                 pauses=pauses,
                 access_rules=access,
                 limits=LimitAdmin(store=limits, policy=policy, clock=clock),
+                spending=spending,
+                funds=FundAdmin(
+                    purses=purses,
+                    grants=GrantStore(database, store),
+                    servers=servers,
+                    availability=availability,
+                    desk=desk,
+                    policy=policy,
+                    clock=clock,
+                ),
                 oversight=Oversight(search=JobSearch(database, store), acts=ActStore(database)),
             ),
         )
-        bot.attach(
-            jobs, quotes, approvals, cogs, (*BUTTONS, *QUOTE_BUTTONS, *APPROVAL_BUTTONS, *OVERSIGHT_BUTTONS)
-        )
+        buttons = (*BUTTONS, *QUOTE_BUTTONS, *APPROVAL_BUTTONS, *OVERSIGHT_BUTTONS, *MONEY_BUTTONS)
+        bot.attach(jobs, quotes, approvals, cogs, buttons)
         app = App(
             bot=bot,
             jobs=jobs,

@@ -6,6 +6,7 @@ import secrets
 from typing import Protocol
 
 from bot import approval_messages, media, messages, money_messages, receipts
+from bot.access import Access, Asking
 from bot.availability import Availability
 from bot.catalogue import Model
 from bot.errors import ModelUnavailable, NoSuchJob, OverLimit, UserError
@@ -53,6 +54,7 @@ class JobService:
         *,
         store: JobStore,
         orders: OrderStore,
+        access: Access,
         availability: Availability,
         pictures: media.PictureRoom,
         policy: Policy,
@@ -61,6 +63,7 @@ class JobService:
     ) -> None:
         self._store = store
         self._orders = orders
+        self._access = access
         self._availability = availability
         self._pictures = pictures
         self._policy = policy
@@ -82,7 +85,7 @@ class JobService:
             OverLimit: a limit refuses it; where the error names a draft, its member may ask for more.
             UserError: nothing is stored and nothing is held.
         """
-        self.admit()
+        await self.admit(order)
         model = self._availability.choose(order.model)
         mode = Mode.TEXT if order.picture is None else Mode.IMAGE
         model.check_mode(mode)
@@ -119,14 +122,15 @@ class JobService:
         )
         return self.taken(outcome)
 
-    def admit(self) -> None:
-        """Refuse orders that nobody takes now.
+    async def admit(self, asking: Asking) -> None:
+        """Refuse orders that nobody takes now, or not from this person here.
 
         Raises:
             UserError: why not.
         """
         if self._closing:
             raise UserError("The bot is restarting. Order again in a minute; nothing was charged.")
+        await self._access.check(asking)
 
     def taken(self, outcome: Job | Draft | Refusal) -> Job | Draft:
         """Let the worker have what became a job.

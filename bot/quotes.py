@@ -1,5 +1,7 @@
 """Prices that wait for a yes, what else the same would cost, and what an order leaves."""
 
+import dataclasses
+
 from bot import offers, quote_messages
 from bot.availability import Availability
 from bot.errors import UserError
@@ -47,7 +49,7 @@ class QuoteService:
         draft = await self._draft(draft_id, server_id=server_id, user_id=user_id)
         if draft.job_id is not None:
             return await self._jobs.get(draft.job_id, server_id=server_id, user_id=user_id)
-        self._jobs.admit()
+        await self._jobs.admit(dataclasses.replace(draft.new, role_ids=role_ids))
         outcome = await self._orders.confirm(
             draft_id,
             quote=self._availability.quote_again(draft.new),

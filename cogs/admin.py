@@ -3,20 +3,31 @@
 from discord import app_commands
 from discord.ext import commands
 
+from bot.access import Access
 from bot.availability import Availability
+from bot.funds import FundAdmin
 from bot.limits import LimitAdmin
 from bot.oversight import Oversight
+from bot.pauses import Pauses
 from bot.reconcile import Reconciler
+from bot.servers import ServerAdmin
+from bot.spending import SpendingService
+from cogs.admin_access import AccessCommands
 from cogs.admin_jobs import OversightCommands
 from cogs.admin_limits import LimitCommands
+from cogs.admin_money import FundCommands
 from cogs.admin_operator import OperatorCommands
+from cogs.admin_server import ServerCommands
 
 
 @app_commands.default_permissions(manage_guild=True)
 class AdminCog(
     LimitCommands,
+    FundCommands,
     OversightCommands,
     OperatorCommands,
+    ServerCommands,
+    AccessCommands,
     commands.GroupCog,
     group_name="video-admin",
     group_description="Look after the team's videos.",
@@ -24,9 +35,24 @@ class AdminCog(
     """Translates the acts of staff, and of the operator."""
 
     def __init__(
-        self, *, availability: Availability, reconciler: Reconciler, limits: LimitAdmin, oversight: Oversight
+        self,
+        *,
+        availability: Availability,
+        reconciler: Reconciler,
+        servers: ServerAdmin,
+        pauses: Pauses,
+        access_rules: Access,
+        limits: LimitAdmin,
+        spending: SpendingService,
+        funds: FundAdmin,
+        oversight: Oversight,
     ) -> None:
         self.availability = availability
         self.reconciler = reconciler
+        self.servers = servers
+        self.pauses = pauses
+        self.access_rules = access_rules
         self.limits = limits
+        self.spending = spending
+        self.funds = funds
         self.oversight = oversight

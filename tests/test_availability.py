@@ -10,8 +10,10 @@ from bot.availability import Availability
 from bot.catalogue import Catalogue
 from bot.errors import ModelUnavailable
 from bot.models import Account, Failure, FailureKind, OutageScope
+from bot.pauses import Pauses
 from storage.database import Database
 from storage.outages import OutageStore
+from storage.pauses import PauseStore
 from tests.world import SteppedTime
 
 BOTH = ("apixo", "pixazo")
@@ -40,6 +42,7 @@ async def opened(tmp_path: Path, time: SteppedTime) -> AsyncGenerator[Opened]:
             gateways=gateways,
             unprobed=[name for name in gateways if name == "pixazo"],
             default_model=default,
+            pauses=Pauses(PauseStore(database), clock=time.now),
             clock=time.now,
         )
 

@@ -1,0 +1,129 @@
+"""Who may order, and where: staff's access rules, on top of Discord's own Integrations page."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from bot import server_messages
+from bot.errors import NotAllowed
+from bot.models import AccessRule, Clock, RuleScope
+from bot.pauses import Pauses
+from storage.access import AccessStore
+
+
+class Asking(Protocol):
+    """Who orders, and where: an order, or one that was kept."""
+
+    @property
+    def server_id(self) -> int:
+        """The server."""
+        ...
+
+    @property
+    def home_channel_id(self) -> int:
+        """The channel, of a thread its parent."""
+        ...
+
+    @property
+    def user_id(self) -> int:
+        """The person's Discord id."""
+        ...
+
+    @property
+    def role_ids(self) -> frozenset[int]:
+        """All their roles."""
+        ...
+
+
+def refusal(
+    rules: Sequence[AccessRule], *, user_id: int, role_ids: frozenset[int], channel_id: int
+) -> str | None:
+    """Return why the rules refuse an order, naming what is needed, or None.
+
+    A person's own rule beats those of their roles. Without one, a denied role of theirs refuses; and where
+    any person or role is allowed, one of their roles has to be. A denied channel refuses everybody; and where
+    any channel is allowed, the order has to come from one of those.
+    """
+    denied = {rule.subject_id for rule in rules if not rule.allows}
+    people = [rule for rule in rules if rule.allows and rule.scope is not RuleScope.CHANNEL]
+    roles = {
+        rule.subject_id for rule in people if rule.scope is RuleScope.ROLE and rule.subject_id is not None
+    }
+    channels = {
+        rule.subject_id
+        for rule in rules
+        if rule.allows and rule.scope is RuleScope.CHANNEL and rule.subject_id is not None
+    }
+    if user_id in denied:
+        return server_messages.denied_yourself()
+    if all(rule.subject_id != user_id for rule in people):
+        if denied & role_ids:
+            return server_messages.denied_role(role_ids & denied)
+        if people and not roles & role_ids:
+            return server_messages.needs_role(roles)
+    if channel_id in denied:
+        return server_messages.denied_channel(channel_id)
+    if channels and channel_id not in channels:
+        return server_messages.needs_channel(channels)
+    return None
+
+
+class Access:
+    """Refuses orders; sets, clears and shows the rules of a server."""
+
+    def __init__(self, *, store: AccessStore, pauses: Pauses, clock: Clock) -> None:
+        self._store = store
+        self._pauses = pauses
+        self._clock = clock
+
+    async def check(self, asking: Asking) -> None:
+        """Refuse an order while its server is paused, or from whom or where the rules do not let order.
+
+        Raises:
+            NotAllowed: naming the reason or what is needed.
+        """
+        self._pauses.check(asking.server_id)
+        sentence = refusal(
+            await self._store.rules(asking.server_id),
+            user_id=asking.user_id,
+            role_ids=asking.role_ids,
+            channel_id=asking.home_channel_id,
+        )
+        if sentence is not None:
+            raise NotAllowed(sentence, public_sentence=server_messages.NOT_ALLOWED_IN_PUBLIC)
+
+    async def rules(self, server_id: int) -> list[AccessRule]:
+        """Return a server's rules."""
+        return await self._store.rules(server_id)
+
+    async def set(
+        self, server_id: int, scope: RuleScope, subject_id: int, *, allows: bool, reason: str, by: int
+    ) -> AccessRule:
+        """Allow or deny a role, a person or a channel.
+
+        Raises:
+            UserError: the server has too many rules.
+        """
+        rule = AccessRule(scope=scope, subject_id=subject_id, allows=allows)
+        await self._store.set(
+            server_id,
+            scope,
+            subject_id,
+            allows=allows,
+            what=_what(rule),
+            reason=reason,
+            by=by,
+            now=self._clock(),
+        )
+        return rule
+
+    async def clear(self, server_id: int, scope: RuleScope, subject_id: int, *, reason: str, by: int) -> bool:
+        """Forget the rule of a role, a person or a channel; return whether there was one."""
+        rule = AccessRule(scope=scope, subject_id=subject_id, allows=False)
+        return await self._store.clear(
+            server_id, scope, subject_id, what=_what(rule), reason=reason, by=by, now=self._clock()
+        )
+
+
+def _what(rule: AccessRule) -> str:
+    """Name what a rule is about for the audit log, which names people only by their row."""
+    return "" if rule.scope is RuleScope.MEMBER else server_messages.rule_subject(rule)

@@ -1,0 +1,82 @@
+"""Roles and channels that were deleted: what hung on them goes, and staff are told once."""
+
+import logging
+import secrets
+from collections.abc import Mapping
+
+from bot import server_messages
+from bot.errors import ChannelClosed, DiscordTrouble
+from bot.models import Clock, RuleScope
+from bot.notices import Notices
+from storage.access import AccessStore
+from storage.deletions import DeletionStore, Loss, Named
+from storage.servers import ServerStore
+
+log = logging.getLogger(__name__)
+
+
+class Deletions:
+    """Removes limits, purses, access rules and settings of what is no longer there."""
+
+    def __init__(
+        self,
+        *,
+        store: DeletionStore,
+        servers: ServerStore,
+        access: AccessStore,
+        notices: Notices,
+        clock: Clock,
+    ) -> None:
+        self._store = store
+        self._servers = servers
+        self._access = access
+        self._notices = notices
+        self._clock = clock
+
+    async def named(self, server_id: int) -> Named:
+        """Return which roles and channels a server's limits, purses, rules and settings name."""
+        return await self._store.named(server_id)
+
+    async def gone(
+        self,
+        server_id: int,
+        *,
+        roles: Mapping[int, str | None] | None = None,
+        channels: Mapping[int, str | None] | None = None,
+    ) -> None:
+        """Take away what hung on deleted roles and channels, named by id; None is a name nobody knows.
+
+        Staff read of it in their channel, unless that is what was deleted: the audit log has it all.
+        """
+        role_names = {one: server_messages.deleted_name("role", name) for one, name in (roles or {}).items()}
+        channel_names = {
+            one: server_messages.deleted_name("channel", name) for one, name in (channels or {}).items()
+        }
+        losses = await self._store.lose(
+            server_id, roles=role_names, channels=channel_names, now=self._clock()
+        )
+        if losses and all(loss.act != "staff-channel" for loss in losses):
+            await self._tell(server_id, losses)
+
+    async def _tell(self, server_id: int, losses: list[Loss]) -> None:
+        settings = await self._servers.settings(server_id)
+        if settings.staff_channel_id is None:
+            return
+        told = server_messages.deleted(
+            [(loss.name, loss.act, loss.detail) for loss in losses],
+            opened=await self._opened(server_id, losses),
+        )
+        try:
+            await self._notices.post(
+                server_id, settings.staff_channel_id, nonce=secrets.token_hex(8), content=told
+            )
+        except (ChannelClosed, DiscordTrouble) as error:
+            log.warning("server %d: staff could not be told: %s (%s)", server_id, told, error)
+
+    async def _opened(self, server_id: int, losses: list[Loss]) -> list[str]:
+        """Return which rules let more order than before, since the last that allowed some is gone."""
+        went = {loss.is_role for loss in losses if loss.act == "access clear" and loss.detail == "allow"}
+        left = {
+            rule.scope is not RuleScope.CHANNEL for rule in await self._access.rules(server_id) if rule.allows
+        }
+        return ["people" if of_people else "channels" for of_people in sorted(went - left, reverse=True)]

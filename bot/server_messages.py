@@ -1,0 +1,267 @@
+"""Every sentence a person reads about a server's settings, pauses, access rules and what was deleted."""
+
+from collections.abc import Collection, Iterable, Sequence
+
+from bot import text
+from bot.messages import ago, at
+from bot.models import AccessRule, Pause, PauseScope, RuleScope, ServerSettings
+from bot.money import dollars
+from bot.quotas import Period
+
+NO_ZONE = (
+    "That is no time zone. Write one as the IANA list has it, like `Europe/Berlin` or `America/New_York`."
+)
+NO_REASON = "Say in a few words why, for those whose orders are refused."
+NOT_BOTH = "Name a gateway or a model, not both."
+NOT_EVERYONE = "Everyone cannot approve requests: a limit that all may lift is none. Choose another role."
+EXACTLY_ONE = "Name exactly one of `role`, `member` and `channel`."
+
+ACCESS_RULES = """\
+A member's own rule comes first. Without one, a denied role refuses; and where people or roles are allowed, \
+a person needs one of them. A denied channel takes no orders; and where channels are allowed, only those do. \
+A thread counts as its channel. The rules bind staff too, on top of Server Settings → Integrations."""
+
+_MOST_NAMED = 10
+_MOST_REASON = 200
+_MOST_LINES = 12
+
+
+# Settings
+
+
+def zone_set(zone: str, month: Period) -> str:
+    """Answer staff who set the time zone."""
+    return (
+        f"Days, weeks and months turn in {text.code(zone)} now. This month began {at(month.starts_at)} and "
+        f"turns {at(month.turns_at)}. What was ordered counts where it falls."
+    )
+
+
+def cannot_post(channel_id: int, missing: Sequence[str]) -> str:
+    """Refuse a staff channel in which the bot cannot work."""
+    lacking = " and ".join(f"**{title}**" for title in missing)
+    return f"I cannot work in <#{channel_id}>: I lack {lacking}. Allow it there, then set it again."
+
+
+def staff_channel_set(channel_id: int | None, *, everybody_reads: bool = False) -> str:
+    """Answer staff who chose or cleared the staff channel."""
+    if channel_id is None:
+        return "There is no staff channel any more: nobody can ask for more, and alerts are not posted."
+    told = f"Requests, alerts and notes go to <#{channel_id}> now."
+    return (
+        f"{told} Everyone can read that channel; requests show prompts and sums." if everybody_reads else told
+    )
+
+
+def approver_set(role_id: int | None) -> str:
+    """Answer staff who chose or cleared the approver role."""
+    if role_id is None:
+        return "Only those who may manage the server decide about requests now."
+    return f"<@&{role_id}> may decide about requests now, but not about their own; staff may too."
+
+
+def confirm_above_set(micros: int, *, is_default: bool) -> str:
+    """Answer staff who set from which price a quote comes first."""
+    if not micros:
+        return "Every order that costs something is quoted now and has to be confirmed."
+    default = " (the default)" if is_default else ""
+    return f"Orders above {dollars(micros)}{default} are quoted now and have to be confirmed."
+
+
+def settings(found: ServerSettings, zone: str, pause: Pause | None, rules: int) -> str:
+    """Show all that is set for a server; `zone` is the one that counts."""
+    channel, role = found.staff_channel_id, found.approver_role_id
+    own = "" if found.zone else " (the operator's)"
+    lines = [
+        f"**Time zone:** {text.code(zone)}{own}",
+        f"**Staff channel:** {f'<#{channel}>' if channel else 'none, so nobody can ask for more'}",
+        f"**Approvers:** {f'<@&{role}> and those' if role else 'those'} who may manage the server",
+        f"**Quotes to confirm:** above {dollars(found.confirm_above_micros)} a job",
+        f"**Orders:** {_since(pause) if pause else 'taken'}",
+        f"**Access rules:** {rules or 'none, so everyone here may order'}",
+    ]
+    return "\n".join(lines)
+
+
+# Pauses
+
+
+def pause_name(pause: Pause) -> str:
+    """Name what is paused."""
+    return "this server" if pause.scope is PauseScope.SERVER else f"{pause.scope} {pause.subject}"
+
+
+def paused(pause: Pause) -> str:
+    """Answer whoever paused something."""
+    if pause.scope is PauseScope.SERVER:
+        what = "Orders in this server are"
+    else:
+        what = f"The {pause.scope} {text.code(pause.subject)} is, in every server,"
+    return f"{what} paused now: {_reason(pause)}. Jobs that are ordered already go on."
+
+
+def resumed(pause: Pause) -> str:
+    """Answer whoever resumed something."""
+    what = (
+        "Orders in this server"
+        if pause.scope is PauseScope.SERVER
+        else f"Orders for the {pause.scope} {text.code(pause.subject)}"
+    )
+    return f"{what} are taken again. They were paused since {ago(pause.since)}: {_reason(pause)}"
+
+
+def server_paused(pause: Pause) -> str:
+    """Refuse an order in a paused server."""
+    return (
+        f"Orders in this server are {_since(pause)}. Staff can resume them with `/video-admin resume`. "
+        "Nothing was charged."
+    )
+
+
+SERVER_PAUSED_IN_PUBLIC = "Orders in this server are paused. Nothing was charged."
+
+
+def model_paused(pause: Pause) -> str:
+    """Say why a model takes no orders, after "it cannot be ordered:"."""
+    what = "it is" if pause.scope is PauseScope.MODEL else "its gateway is"
+    return f"{what} {_since(pause)}. The bot's operator can resume it."
+
+
+def not_paused(name: str, others: Iterable[Pause]) -> str:
+    """Say that there is nothing to resume."""
+    listed = ", ".join(map(pause_name, others))
+    return f"{name} is not paused." + (f" What is paused: {listed}." if listed else "")
+
+
+def pause_choice(pause: Pause) -> str:
+    """Write a pause for a menu of at most 100 characters."""
+    return text.one_line(f"{pause.subject} · paused: {pause.reason}", 100)
+
+
+def _since(pause: Pause) -> str:
+    return f"paused since {ago(pause.since)}: {_reason(pause)}"
+
+
+def _reason(pause: Pause) -> str:
+    return text.code(pause.reason, _MOST_REASON)
+
+
+# Access
+
+
+def rule_subject(rule: AccessRule) -> str:
+    """Mention whom or what a rule is about."""
+    match rule.scope:
+        case _ if rule.subject_id is None:
+            return "somebody forgotten"
+        case RuleScope.ROLE:
+            return f"<@&{rule.subject_id}>"
+        case RuleScope.MEMBER:
+            return f"<@{rule.subject_id}>"
+        case RuleScope.CHANNEL:
+            return f"<#{rule.subject_id}>"
+
+
+def access_set(rule: AccessRule) -> str:
+    """Answer staff who made a rule."""
+    verb = "allowed" if rule.allows else "denied"
+    return f"{rule_subject(rule)} is {verb} now. `/video-admin access show` shows all the rules together."
+
+
+def access_cleared(rule: AccessRule, *, had_one: bool) -> str:
+    """Answer staff who took a rule away."""
+    return f"There is no rule for {rule_subject(rule)} {'any more' if had_one else 'here'}."
+
+
+def access(rules: Sequence[AccessRule]) -> str:
+    """Show a server's rules, and how they work together."""
+    if not rules:
+        return f"There are no access rules: everyone here may order, in every channel.\n-# {ACCESS_RULES}"
+    lines: list[str] = []
+    for title, is_channel, allows in (
+        ("Allowed people", False, True),
+        ("Denied people", False, False),
+        ("Allowed channels", True, True),
+        ("Denied channels", True, False),
+    ):
+        named = [
+            rule_subject(rule)
+            for rule in rules
+            if rule.allows is allows and (rule.scope is RuleScope.CHANNEL) is is_channel
+        ]
+        if named:
+            lines.append(f"**{title}:** {', '.join(named)}")
+    return "\n".join([*lines, f"-# {ACCESS_RULES}"])
+
+
+def denied_yourself() -> str:
+    """Refuse a person whom staff denied."""
+    return "Staff do not let you order here. Ask them. Nothing was charged."
+
+
+def denied_role(role_ids: Collection[int]) -> str:
+    """Refuse a person for their roles."""
+    return f"Staff let nobody with {_named('<@&{}>', role_ids)} order here. Nothing was charged."
+
+
+def needs_role(role_ids: Collection[int]) -> str:
+    """Refuse a person who has none of the roles; members allowed by themselves are not named."""
+    if not role_ids:
+        return "Only people whom staff chose may order here. Ask them. Nothing was charged."
+    one = "one of " if len(role_ids) > 1 else ""
+    return f"You need {one}{_named('<@&{}>', role_ids)} to order here. Nothing was charged."
+
+
+def denied_channel(channel_id: int) -> str:
+    """Refuse a channel that staff denied."""
+    return f"No orders are taken in <#{channel_id}>. Nothing was charged."
+
+
+def needs_channel(channel_ids: Collection[int]) -> str:
+    """Refuse a channel that is none of those that staff allowed."""
+    return f"Orders are taken in {_named('<#{}>', channel_ids)}. Nothing was charged."
+
+
+NOT_ALLOWED_IN_PUBLIC = "You may not order here; `/video create` tells you why. Nothing was charged."
+
+
+def _named(form: str, ids: Collection[int]) -> str:
+    named = [form.format(one) for one in sorted(ids)[:_MOST_NAMED]]
+    more = len(ids) - len(named)
+    return ", ".join(named) + (f" and {more} more" if more else "")
+
+
+# What was deleted
+
+
+_LOST = {
+    "quota clear": "its limit of {detail}",
+    "purse close": "its purse of {detail}; what was spent from it stays counted",
+    "access clear": "its access rule ({detail})",
+    "approver": "its right to decide about requests",
+}
+
+
+def deleted(losses: Sequence[tuple[str, str, str]], *, opened: Sequence[str]) -> str:
+    """Tell staff what went with deleted roles and channels.
+
+    `losses` are what each was called, the act and its detail; `opened` says "people" or "channels" where the
+    last rule that allowed some went.
+    """
+    names = list(dict.fromkeys(name for name, _, _ in losses))
+    more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
+    was = "was" if len(names) == 1 else "were"
+    lines = [f"Deleted {was}: {', '.join(names[:_MOST_NAMED])}{more}. What went with it:"]
+    lines += [f"- {name}: {_LOST[act].format(detail=detail)}" for name, act, detail in losses[:_MOST_LINES]]
+    if len(losses) > _MOST_LINES:
+        lines.append(f"- and {len(losses) - _MOST_LINES} more; `/video-admin audit` has all")
+    lines += [
+        f"**No rule allows {what} any more: orders are taken from all {what} that are not denied.**"
+        for what in opened
+    ]
+    return "\n".join([*lines, "-# History and ledger keep everything."])
+
+
+def deleted_name(kind: str, name: str | None) -> str:
+    """Name a role or channel that is gone; without a name it went while the bot was away."""
+    return f"{kind} {text.code(name, 60)}" if name else f"a {kind} that went while I was away"
