@@ -299,6 +299,7 @@ async def open_app(
             store=ApprovalStore(database, orders),
             orders=orders,
             servers=servers,
+            access=access,
             availability=availability,
             board=notices,
             policy=policy,

@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 
+from bot import fund_messages, quotas
 from bot.messages import ago, at, price
-from bot.models import Quote
+from bot.models import Purse, Quote
 from bot.money import dollars
 from bot.quotas import Layer, Limit, Measure, Standing
 
@@ -48,9 +49,7 @@ def over_limit(standing: Standing, quote: Quote) -> str:
     limit = standing.limit
     told = f"This would go over {limit_name(limit)}"
     costs = f"This order costs {price(quote)}."
-    if standing.is_hidden:
-        parts = [f"{told}.", costs]
-    elif limit.measure is Measure.JOB:
+    if standing.is_hidden or limit.measure is Measure.JOB:
         parts = [f"{told}: {limit_amount(limit)}.", costs]
     elif limit.measure is Measure.AT_ONCE:
         parts = [f"{told}: {limit_amount(limit)}, and {standing.running} run now. Order when one has ended."]
@@ -76,42 +75,84 @@ def over_limit_in_public(standing: Standing) -> str:
     )
 
 
-def quota(standings: Sequence[Standing], *, sandbox: bool) -> str:
-    """Write where a member's own limits stand."""
+def quota(standings: Sequence[Standing], purse: Purse | None, *, sandbox: bool) -> str:
+    """Write where a member's own limits stand, and in a channel with a purse where that does."""
     own = [standing for standing in standings if standing.limit.layer.is_own]
     lines = [line for standing in own for line in _own_lines(standing)]
-    if sandbox:
-        lines.append("-# This is the sandbox's play money.")
-    return "\n".join(lines)
+    if purse is not None:
+        lines.append(fund_messages.purse_here(purse))
+    return "\n".join([*lines, *_account_line(sandbox=sandbox)])
+
+
+def why(standings: Sequence[Standing], purse: Purse | None, *, sandbox: bool) -> str:
+    """Write every limit that bears on an order of a member here, the one that binds before all others."""
+    pays = purse is not None and purse.left_micros > 0
+    lines = [_binding_line(standings, purse if pays else None)]
+    if purse is not None:
+        lines.append(fund_messages.purse_here(purse))
+    names: dict[str, list[Standing]] = {}
+    for standing in standings:
+        names.setdefault(limit_name(standing.limit), []).append(standing)
+    for name, ones in names.items():
+        aside = " (the purse pays instead)" if pays and ones[0].limit.layer.is_own else ""
+        lines.append(f"**{name.capitalize()}**{aside}")
+        lines += [f"- {standing_line(standing)}" for standing in ones]
+    return "\n".join([*lines, *_account_line(sandbox=sandbox)])
+
+
+def standing_line(standing: Standing) -> str:
+    """Write where one limit stands, but for whose it is."""
+    limit, sums, amount = standing.limit, standing.sums, limit_amount(standing.limit)
+    if limit.measure is Measure.JOB:
+        return f"{amount} at most"
+    if standing.is_hidden:
+        return f"{amount}; what all servers together used of it only the operator sees"
+    if limit.measure is Measure.AT_ONCE:
+        return f"{amount}: {standing.running} now, {standing.left} left"
+    turns = f", turns {ago(standing.period.turns_at)}" if standing.period is not None else ""
+    if limit.measure is Measure.JOBS_A_DAY:
+        return f"{amount}: {sums.jobs} ordered today, {standing.left} left{turns}"
+    granted = f" and {dollars(sums.granted_micros)} granted" if sums.granted_micros else ""
+    return (
+        f"{amount}{granted}: {dollars(sums.spent_micros)} spent, {dollars(sums.held_micros)} held, "
+        f"**{dollars(standing.left)} left**{turns}"
+    )
+
+
+def _binding_line(standings: Sequence[Standing], purse: Purse | None) -> str:
+    """Name what will be met first; while a purse pays, the limits of the member are not met at all."""
+    bound = quotas.binding(one for one in standings if purse is None or not one.limit.layer.is_own)
+    is_money = bound is not None and bound.limit.measure.is_money
+    if purse is not None and (bound is None or (bound.left and is_money and bound.left > purse.left_micros)):
+        return f"**Binding here: this channel's purse**, {dollars(purse.left_micros)} left."
+    if bound is None:
+        return "Nothing bounds orders here."
+    if bound.left == 0:
+        return f"**Binding here: {limit_name(bound.limit)}** of {limit_amount(bound.limit)}: nothing is left."
+    left = "at most" if bound.limit.measure is Measure.JOB else f"{dollars(bound.left)} left of"
+    return f"**Binding here: {limit_name(bound.limit)}**, {left} {limit_amount(bound.limit)}."
+
+
+def _account_line(*, sandbox: bool) -> list[str]:
+    return ["-# This is the sandbox's play money."] if sandbox else []
 
 
 def _own_lines(standing: Standing) -> list[str]:
     limit, period, sums = standing.limit, standing.period, standing.sums
     if not limit.measure.is_budget or period is None:
-        return [f"{limit_name(limit).capitalize()}: {limit_amount(limit)}."]
+        return [f"{limit_name(limit).capitalize()}: {standing_line(standing)}."]
     whole = limit.amount + sums.granted_micros
     granted = f", {dollars(sums.granted_micros)} of it granted" if sums.granted_micros else ""
+    role = f" ({limit_name(limit)})" if limit.layer is Layer.ROLE else ""
     return [
-        f"**{dollars(standing.left)} left** of {dollars(whole)} this {limit.measure}{granted}"
+        f"**{dollars(standing.left)} left** of {dollars(whole)} this {limit.measure}{granted}{role}"
         if whole
-        else f"**You may order no videos here:** your limit is $0.00 a {limit.measure}. Staff can raise it.",
+        else f"**You may order no videos here:** {limit_name(limit)} is $0.00 a {limit.measure}. "
+        "Staff can raise it.",
         f"Spent: {dollars(sums.spent_micros)}",
         f"Held by running jobs: {dollars(sums.held_micros)}",
         f"The {limit.measure} turns {ago(period.turns_at)} ({at(period.turns_at)}).",
     ]
-
-
-def limit_set(user_id: int, amount_micros: int) -> str:
-    """Answer staff who set a limit."""
-    if not amount_micros:
-        return f"<@{user_id}> may order no videos here ($0.00 a month)."
-    return f"<@{user_id}> may spend {dollars(amount_micros)} a month here."
-
-
-def limit_cleared(user_id: int, default_micros: int, *, had_one: bool) -> str:
-    """Answer staff who cleared a limit."""
-    before = "" if had_one else "There was no limit of their own. "
-    return f"{before}For <@{user_id}> the default counts: {dollars(default_micros)} a month here."
 
 
 def purse_too_small(left_micros: int) -> str:

@@ -70,6 +70,14 @@ class Limit:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class SetLimit:
+    """A limit as staff set it; `user_id` is whose it is, None for other layers or somebody forgotten."""
+
+    limit: Limit
+    user_id: int | None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Period:
     """A stretch of time, from `starts_at` up to but not including `turns_at`, both aware UTC."""
 
@@ -229,11 +237,16 @@ def refusing(standings: Iterable[Standing], price_micros: int) -> Standing | Non
 
 
 def binding(standings: Iterable[Standing]) -> Standing | None:
-    """Return the limit that will be met first: one with nothing left, else the one with the least money."""
+    """Return the limit that will be met first: the one with the least money.
+
+    Of those with nothing left it is the one that is hardest to lift: the one that refuses.
+    """
     known = [standing for standing in standings if not standing.is_hidden or not standing.left]
     empty = [standing for standing in known if not standing.left]
+    if empty:
+        return max(empty, key=lambda standing: list(Layer).index(standing.limit.layer))
     money = [standing for standing in known if standing.limit.measure.is_money]
-    return min(empty or money, key=lambda standing: standing.left, default=None)
+    return min(money, key=lambda standing: standing.left, default=None)
 
 
 def shares_reached(used: int, whole: int) -> tuple[int, ...]:

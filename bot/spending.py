@@ -1,20 +1,30 @@
 """What members may spend: asked by them, set by staff."""
 
+import dataclasses
+
 from bot.availability import Availability
 from bot.errors import BadOrder
-from bot.models import Account, Clock
+from bot.models import Account, Clock, Purse
 from bot.money import parse_dollars
 from bot.quotas import Policy, Standing
 from storage.limits import LimitStore
+from storage.purses import PurseStore
 
 
 class SpendingService:
-    """Where the limits of members stand."""
+    """Where the limits of members and the purse of their channel stand."""
 
     def __init__(
-        self, *, limits: LimitStore, availability: Availability, policy: Policy, clock: Clock
+        self,
+        *,
+        limits: LimitStore,
+        purses: PurseStore,
+        availability: Availability,
+        policy: Policy,
+        clock: Clock,
     ) -> None:
         self._limits = limits
+        self._purses = purses
         self._availability = availability
         self._policy = policy
         self._clock = clock
@@ -24,16 +34,20 @@ class SpendingService:
         """Whether orders cost play money now: no gateway key is set."""
         return self._availability.account is Account.SANDBOX
 
-    @property
-    def default_micros(self) -> int:
-        """The monthly limit of members without one of their own."""
-        return self._policy.default_member_micros
-
     async def standings(
-        self, *, server_id: int, home_channel_id: int, user_id: int, role_ids: frozenset[int]
+        self,
+        *,
+        server_id: int,
+        home_channel_id: int,
+        user_id: int,
+        role_ids: frozenset[int],
+        sees_all: bool = False,
     ) -> list[Standing]:
-        """Return where every limit stands that bears on an order of this person here."""
-        return await self._limits.standings(
+        """Return where every limit stands that bears on an order of this person here.
+
+        `sees_all` is for the operator: sums over other servers are shown too.
+        """
+        found = await self._limits.standings(
             server_id=server_id,
             channel_id=home_channel_id,
             user_id=user_id,
@@ -43,6 +57,11 @@ class SpendingService:
             policy=self._policy,
             now=self._clock(),
         )
+        return [dataclasses.replace(one, is_hidden=one.is_hidden and not sees_all) for one in found]
+
+    async def purse(self, home_channel_id: int) -> Purse | None:
+        """Return the purse of a channel, if it has one that lasts."""
+        return await self._purses.open_in(home_channel_id, self._availability.account, now=self._clock())
 
 
 def amount(typed: str) -> int:

@@ -4,9 +4,11 @@ import discord
 from discord import app_commands
 from discord.ext import commands
 
-from bot import alert_messages, money_messages
+from bot import alert_messages, cards, money_messages, text
 from bot.alerts import Alerts
 from bot.client import SoraBot, answer
+from bot.models import Purse
+from bot.quotas import Standing
 from bot.spending import SpendingService
 from cogs.ordering import place
 
@@ -20,16 +22,20 @@ class QuotaCog(commands.GroupCog, group_name="quota", group_description="What yo
 
     @app_commands.command()
     async def show(self, interaction: discord.Interaction[SoraBot]) -> None:
-        """Show what I spent, what running jobs hold, what is left and when the month turns."""
+        """Show what I spent, what running jobs hold, what is left and when it turns."""
         await interaction.response.defer(ephemeral=True, thinking=True)
-        where = place(interaction)
-        standings = await self._spending.standings(
-            server_id=where["server_id"],
-            home_channel_id=where["home_channel_id"],
-            user_id=where["user_id"],
-            role_ids=where["role_ids"],
-        )
-        await answer(interaction, money_messages.quota(standings, sandbox=self._spending.is_sandbox))
+        standings, purse = await self._stand(interaction)
+        sandbox = self._spending.is_sandbox
+        await answer(interaction, money_messages.quota(standings, purse, sandbox=sandbox))
+
+    @app_commands.command()
+    async def why(self, interaction: discord.Interaction[SoraBot]) -> None:
+        """Show every limit that counts for me in this channel, and which one binds."""
+        await interaction.response.defer(ephemeral=True, thinking=True)
+        standings, purse = await self._stand(interaction)
+        shown = money_messages.why(standings, purse, sandbox=self._spending.is_sandbox)
+        view = cards.page(text.cut(shown, cards.MOST_PAGE))
+        await interaction.edit_original_response(view=view)
 
     @app_commands.command()
     @app_commands.describe(tell="Whether I write to you alone")
@@ -40,3 +46,15 @@ class QuotaCog(commands.GroupCog, group_name="quota", group_description="What yo
         wants = tell == "on"
         await self._alerts.choose(interaction.guild_id or 0, interaction.user.id, wants=wants)
         await answer(interaction, alert_messages.CHOSEN[wants])
+
+    async def _stand(self, interaction: discord.Interaction[SoraBot]) -> tuple[list[Standing], Purse | None]:
+        """Return where every limit stands that counts for the person here, and the channel's purse."""
+        where = place(interaction)
+        standings = await self._spending.standings(
+            server_id=where["server_id"],
+            home_channel_id=where["home_channel_id"],
+            user_id=where["user_id"],
+            role_ids=where["role_ids"],
+            sees_all=await interaction.client.is_owner(interaction.user),
+        )
+        return standings, await self._spending.purse(where["home_channel_id"])

@@ -1,6 +1,5 @@
 """Limits of members, roles, channels and servers: set and cleared by staff, and read back."""
 
-import dataclasses
 import datetime as dt
 
 import sqlalchemy as sa
@@ -8,20 +7,12 @@ from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.models import Account
-from bot.quotas import Layer, Limit, Measure, Policy, Standing
+from bot.quotas import Layer, Limit, Measure, Policy, SetLimit, Standing
 from storage import audit, members
 from storage.database import Store, reads, writes
 from storage.schema import limits
 from storage.schema import members as people
 from storage.standings import Orderer, standings_of
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class SetLimit:
-    """A limit as staff set it; `user_id` is whose it is, None for other layers or somebody forgotten."""
-
-    limit: Limit
-    user_id: int | None
 
 
 class LimitStore(Store):
