@@ -164,6 +164,11 @@ def look_again(draft: Draft) -> str:
     )
 
 
+def not_allowed(why: str) -> str:
+    """Say that orders are paused, or access rules refuse who asked, in the words they would read."""
+    return f"It cannot be ordered now. Who asked would read: {why} The request stays open."
+
+
 def cap_holds(standing: Standing, quote: Quote) -> str:
     """Say which limit no approval lifts."""
     return (

@@ -5,8 +5,9 @@ import logging
 from typing import Any, Protocol
 
 from bot import approval_card, approval_messages
+from bot.access import Access
 from bot.availability import Availability
-from bot.errors import ChannelClosed, DiscordTrouble, UserError
+from bot.errors import ChannelClosed, DiscordTrouble, NotAllowed, UserError
 from bot.jobs import Driver
 from bot.models import Clock, Draft, DraftStage, Job, Sleep
 from bot.quotas import Policy
@@ -59,6 +60,7 @@ class ApprovalService:
         store: ApprovalStore,
         orders: OrderStore,
         servers: ServerStore,
+        access: Access,
         availability: Availability,
         board: Board,
         policy: Policy,
@@ -69,6 +71,7 @@ class ApprovalService:
         self._store = store
         self._orders = orders
         self._servers = servers
+        self._access = access
         self._availability = availability
         self._board = board
         self._policy = policy
@@ -125,6 +128,10 @@ class ApprovalService:
             await self._store.leave(draft_id)
             await self._follow(draft_id)
             raise UserError(approval_messages.LEFT)
+        try:
+            await self._access.check(draft.new)
+        except NotAllowed as error:
+            raise UserError(approval_messages.not_allowed(str(error))) from error
         quote = self._availability.quote_again(draft.new)
         outcome = await self._store.approve(
             draft_id, by=user_id, quote=quote, policy=self._policy, now=self._clock()
