@@ -7,7 +7,9 @@ from typing import Any
 
 import discord
 from simcord import interactions
+from simcord.backend import serializers
 from simcord.enums import InteractionType
+from simcord.results import InteractionResult
 
 from bot.availability import Availability
 from bot.models import Failure, FailureKind
@@ -98,6 +100,34 @@ async def click(member: Any, result: Any, label: str) -> Any:
 def make_operator(world: World, member: Any) -> None:
     """Let a member own the bot's Discord application."""
     world.app.bot.owner_id = member.id
+
+
+async def press_at_once(world: World, message: Any, *presses: tuple[Any, str]) -> list[InteractionResult]:
+    """Press buttons of one message in the same instant: who does it, and the label."""
+    backend = world.env.backend
+    stored = backend.get_message(message.channel_id, message.id)
+    shown = serializers.message_payload(backend, stored)
+    ids = {button["label"]: button["custom_id"] for row in stored.components for button in row["components"]}
+    records: list[Any] = []
+    for member, label in presses:
+        record, payload = interactions.base_payload(
+            backend,
+            type=InteractionType.MESSAGE_COMPONENT,
+            channel_id=stored.channel_id,
+            guild_id=member.guild.id,
+            user_id=member.id,
+            data={"custom_id": ids[label], "component_type": 2},
+        )
+        record.source_message_id = stored.id
+        backend.emit("INTERACTION_CREATE", {**payload, "message": dict(shown)})
+        records.append(record)
+    await world.env.settle(timeout=20)
+    return [InteractionResult(world.env, record) for record in records]
+
+
+def dismiss(world: World, member: Any) -> None:
+    """Take all roles from a member, and what they may do by them."""
+    world.env.backend.get_member(world.guild.id, member.id).role_ids.clear()
 
 
 async def rush(world: World, command: str, options: dict[str, str], times: int) -> list[str]:
