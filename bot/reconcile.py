@@ -108,7 +108,7 @@ class Reconciler:
         lines = [messages.balance(after)]
         if latest is None:
             lines.append(messages.FIRST_READING)
-        elif latest.read_at >= after.read_at:
+        elif latest.read_at > after.read_at:
             lines.append(messages.CLOCK_WENT_BACK)
         for before in dict.fromkeys((latest, a_day_ago)):
             found = await self._compare(name, before, after)

@@ -42,7 +42,7 @@ def comparison(found: Comparison, *, threshold_micros: int) -> str:
     """Say how a balance moved beside the ledger; name the jobs where that leaves too much open."""
     since = f"Since {at(found.before.read_at)}"
     if abs(found.off_micros) > threshold_micros:
-        return f"{since} {_difference(found)}"
+        return f"{since} it {_difference(found)}"
     booked = _booked(found)
     if not found.fall_micros and not found.jobs:
         return f"{since} it did not move, nor did the ledger."
