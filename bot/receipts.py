@@ -25,14 +25,15 @@ def left(budget: Standing | Purse) -> str:
 
 def _amounts(job: Job) -> str:
     parts = [f"Quoted {price(job.quote)}"]
-    if job.held_micros:
-        parts.append(f"{dollars(job.held_micros)} held")
-    elif job.stage in {Stage.FAILED, Stage.CANCELLED}:
-        parts.append(f"{dollars(job.quote.micros)} returned")
-    else:
-        parts.append(f"{dollars(job.settled_micros)} spent")
-        if job.settled_micros < job.quote.micros:
-            parts.append(f"{dollars(job.quote.micros - job.settled_micros)} returned")
+    match job.stage:
+        case Stage.FAILED | Stage.CANCELLED:
+            parts.append(f"{dollars(job.quote.micros)} returned")
+        case Stage.DELIVERING | Stage.DONE:
+            parts.append(f"{dollars(job.settled_micros)} spent")
+            if job.settled_micros < job.quote.micros:
+                parts.append(f"{dollars(job.quote.micros - job.settled_micros)} returned")
+        case _:
+            parts.append(f"{dollars(job.quote.micros)} held")
     if job.corrected_micros:
         parts.append(f"{dollars(job.corrected_micros)} refunded")
     return ", ".join(parts)

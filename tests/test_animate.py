@@ -43,7 +43,7 @@ def offered(shown: Any) -> list[dict[str, Any]]:
 async def test_a_picture_of_somebody_elses_message_becomes_a_clip(world: World) -> None:
     told = await submitted(world, await opened(world, picture(360, 640)))
     job = await world.job()
-    assert told.startswith(f"Job `{job.job_id}` is ordered: apixo/sora-2 · 10 s · portrait, ≈$0.50 held.")
+    assert told.startswith(f"Job `{job.job_id}` is ordered: apixo/sora-2 · 10 s · portrait, ≈$0.50 held from")
     await world.settled()
     job = await world.job()
     assert (job.stage, job.request.mode, job.request.prompt) == (Stage.DONE, Mode.IMAGE, "It moves")
@@ -64,10 +64,10 @@ async def test_the_form_offers_model_length_and_price(world: World) -> None:
 
 
 async def test_the_offer_that_was_chosen_is_ordered_at_its_price(world: World) -> None:
-    told = await submitted(world, await opened(world, picture()), offer="apixo/sora-2-pro|8")
-    assert "apixo/sora-2-pro · 8 s · landscape · 720p, $2.16 held" in told
+    told = await submitted(world, await opened(world, picture()), offer="apixo/sora-2|15")
+    assert "apixo/sora-2 · 15 s · landscape, ≈$0.75 held" in told
     await world.settled()
-    assert "$2.16 spent" in await world.card()
+    assert "$0.75 spent" in await world.card()
 
 
 async def test_no_more_than_25_offers_fit_with_names_as_long_as_they_may_be(tmp_path: Path) -> None:

@@ -15,6 +15,8 @@ from bot import cards, messages
 from bot.catalogue import Catalogue
 from bot.models import (
     Account,
+    Budget,
+    Charge,
     Failure,
     FailureKind,
     Job,
@@ -33,6 +35,14 @@ from tests.world import START, World, picture
 MODELS = Catalogue.load().models
 
 PICTURE = Picture(path=Path("hash.png"), content_type="image/png", width=640, height=360, cropped=True)
+
+ROLE_ID = 2**62
+CHARGES = [
+    Charge(budget=Budget.MEMBER),
+    Charge(budget=Budget.ROLE, subject_id=ROLE_ID),
+    Charge(budget=Budget.PURSE, subject_id=5),
+    Charge(budget=Budget.APPROVAL),
+]
 
 NASTY = st.sampled_from(
     ["@everyone", "<@5>", "<@&6>", "<#7>", "`", "```", "\n", "\u202e", "https://evil.example", "[a](b)", "\\"]
@@ -55,6 +65,7 @@ def jobs(draw: st.DrawFn) -> Job:
         account=Account.REAL,
         server_id=2**63,
         channel_id=2**63,
+        home_channel_id=2**63,
         member_id=1,
         user_id=draw(st.one_of(st.none(), st.just(2**63))),
         request=VideoRequest(
@@ -79,8 +90,12 @@ def jobs(draw: st.DrawFn) -> Job:
         ),
         clip=None,
         quote=Quote(micros=micros, estimate=draw(st.booleans())),
+        charge=draw(st.sampled_from(CHARGES)),
+        role_id=None,
+        cost_micros=None,
         held_micros=0 if paid or returned else micros,
         settled_micros=micros if paid else 0,
+        corrected_micros=draw(st.sampled_from([0, micros])) if paid else 0,
         card_message_id=2**63,
         card_stage=stage,
         video_message_id=draw(st.sampled_from([None, 2**63])),
@@ -116,7 +131,8 @@ def assert_inert(text: str, job: Job) -> None:
     assert all(link.startswith((ours, "https://cdn.example/")) for link in links)
     plain = re.sub(r"<https://cdn\.example/[^\s<>`]*>", "", plain)
     assert "@everyone" not in plain
-    assert not re.search(r"<@|<#|\]\(", plain.replace(f"<#{job.channel_id}>", ""))
+    plain = plain.replace(f"<#{job.home_channel_id}>", "").replace(f"<@&{ROLE_ID}>", "")
+    assert not re.search(r"<@|<#|\]\(", plain)
     assert "\u202e" not in text
 
 
@@ -136,7 +152,7 @@ def test_every_message_about_a_job_fits_and_lets_no_foreign_word_act(
         messages.acknowledged(job),
         messages.told(job),
         messages.delivered(job),
-        messages.cancelled(job),
+        messages.cancelled(job, by=2),
         messages.cannot_stop(job),
         messages.job_page(job, clip_bytes=clip_bytes, limit=1000),
         messages.linked(next(iter(job.result_urls), ""), START),
@@ -157,7 +173,7 @@ def test_each_stage_says_what_it_is_and_what_it_costs(stage: Stage) -> None:
         assert word in text
     money = {Stage.DONE: "$5.40 spent", Stage.DELIVERING: "$5.40 spent", Stage.FAILED: "$5.40 returned"}
     money |= {Stage.CANCELLED: "$5.40 returned"}
-    assert money.get(stage, "≈$5.40 held") in text
+    assert f"Quoted ≈$5.40, {money.get(stage, '$5.40 held')} · <@7>'s quota" in text
     view = cards.card(job, MODELS[job.request.model], START)
     labels = [item.label for item in view.walk_children() if isinstance(item, discord.ui.Button)]
     assert labels == {Stage.QUEUED: ["Cancel"], Stage.DONE: ["Go to the clip"]}.get(stage, [])
@@ -180,6 +196,7 @@ def an_example(stage: Stage) -> Job:
         account=Account.REAL,
         server_id=1,
         channel_id=2,
+        home_channel_id=2,
         member_id=3,
         user_id=7,
         request=request,
@@ -194,8 +211,12 @@ def an_example(stage: Stage) -> Job:
         result_urls=(),
         clip=None,
         quote=Quote(micros=5_400_000, estimate=True),
+        charge=Charge(budget=Budget.MEMBER),
+        role_id=None,
+        cost_micros=None,
         held_micros=0 if paid or stage in {Stage.FAILED, Stage.CANCELLED} else 5_400_000,
         settled_micros=5_400_000 if paid else 0,
+        corrected_micros=0,
         card_message_id=4,
         card_stage=stage,
         video_message_id=5,
@@ -258,7 +279,7 @@ async def test_a_press_by_another_member_is_refused_and_one_by_staff_acts(tmp_pa
         assert (await world.job()).stage is Stage.QUEUED
         pressed = await world.staff.click(card, label="Cancel")
         assert pressed.ephemeral
-        assert "is cancelled. $0.50 returned to your quota." in pressed.response.content
+        assert f"is cancelled. $0.50 returned to <@{world.member.id}>'s quota." in pressed.response.content
         await world.settled()
         assert "Stopped before it was submitted; it cost nothing." in await world.card()
 

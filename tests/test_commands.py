@@ -43,8 +43,8 @@ async def test_an_order_is_acknowledged_with_its_id_its_settings_and_its_price(w
     told = await world.create(prompt="A fox", seconds=15, shape="portrait", keep_watermark=True)
     job = await world.job()
     assert told == (
-        f"Job `{job.job_id}` is ordered: apixo/sora-2 · 15 s · portrait · with watermark, ≈$0.75 held. "
-        "Its card is below."
+        f"Job `{job.job_id}` is ordered: apixo/sora-2 · 15 s · portrait · with watermark, ≈$0.75 held "
+        "from your quota. $99.25 left this month. Its card is below."
     )
 
 
@@ -412,6 +412,7 @@ async def test_the_sandboxs_money_is_an_account_of_its_own(tmp_path: Path) -> No
         ("video-admin quota set", {"amount": "1"}),
         ("video-admin quota clear", {}),
         ("video-admin reopen", {"what": "nothing"}),
+        ("video-admin reconcile", {}),
     ],
 )
 async def test_every_command_is_acknowledged_in_private_before_anything_else(
