@@ -1,6 +1,7 @@
 """Asking for more: a refused order goes to staff, and becomes a job when one of them approves it."""
 
 import asyncio
+import dataclasses
 import logging
 from typing import Any, Protocol
 
@@ -93,6 +94,7 @@ class ApprovalService:
             raise UserError(approval_messages.stands(draft))
         if (await self._servers.settings(server_id)).staff_channel_id is None:
             raise UserError(approval_messages.NO_STAFF_CHANNEL)
+        await self._access.check(dataclasses.replace(draft.new, role_ids=role_ids))
         asked = await self._store.ask(
             draft_id,
             quote=self._availability.quote_again(draft.new),
@@ -124,12 +126,13 @@ class ApprovalService:
         draft = await self._to_decide(draft_id, server_id, role_ids, staff=staff)
         if draft.new.user_id == user_id and not staff:
             raise UserError(approval_messages.NOT_YOUR_OWN)
-        if not await self._is_member(draft):
+        roles = await self._roles_now(draft)
+        if roles is None:
             await self._store.leave(draft_id)
             await self._follow(draft_id)
             raise UserError(approval_messages.LEFT)
         try:
-            await self._access.check(draft.new)
+            await self._access.check(dataclasses.replace(draft.new, role_ids=roles))
         except NotAllowed as error:
             raise UserError(approval_messages.not_allowed(str(error))) from error
         quote = self._availability.quote_again(draft.new)
@@ -191,11 +194,12 @@ class ApprovalService:
             raise UserError(approval_messages.stands(draft))
         return draft
 
-    async def _is_member(self, draft: Draft) -> bool:
+    async def _roles_now(self, draft: Draft) -> frozenset[int] | None:
+        """Return which roles who asked has by now, None where they left."""
         if not draft.new.user_id:
-            return False  # they were forgotten
+            return None  # they were forgotten
         try:
-            return await self._board.roles_of(draft.new.server_id, draft.new.user_id) is not None
+            return await self._board.roles_of(draft.new.server_id, draft.new.user_id)
         except (ChannelClosed, DiscordTrouble) as error:
             raise UserError(approval_messages.TRY_AGAIN) from error
 
