@@ -169,6 +169,8 @@ class SoraBot(commands.Bot):
             return error
         if isinstance(error, app_commands.CommandNotFound | app_commands.CommandSignatureMismatch):
             return UserError("Discord still shows an older form of this command. Try again in a few minutes.")
+        if isinstance(error, app_commands.TransformerError):
+            return UserError("What you chose is not in this server, or I cannot see it. Choose another.")
         if isinstance(error, app_commands.CheckFailure):
             return UserError("You may not use this command here.")
         reference = secrets.token_hex(4)

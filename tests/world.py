@@ -17,6 +17,7 @@ from typing import Any, cast
 
 import discord
 import simcord
+from discord import app_commands
 from PIL import Image
 
 from bot.app import App, open_app
@@ -114,9 +115,10 @@ class World:
         assert result.ephemeral
         return result.response.content or "\n".join(_texts(result.response.components))
 
-    async def restart(self, **settings: Any) -> None:
+    async def restart(self, *, meanwhile: Callable[[], Any] = lambda: None, **settings: Any) -> None:
         """End the bot as a signal does, and start it again on the same folder, with other settings."""
         await self.time.move_until(self._process.end())
+        meanwhile()
         self.app = await self._process.begin(**settings)
         await self.env.restart_bot(self.app.bot)
         self.app.start()
@@ -264,7 +266,8 @@ class Process:
 def raise_unexpected(env: simcord.Env) -> None:
     """Fail for what the bot raised, but for the refusals that its error handler shows."""
     errors = [getattr(error, "original", error) for error in env.errors]
-    unexpected = [error for error in errors if not isinstance(error, UserError)]
+    shown = UserError | app_commands.TransformerError
+    unexpected = [error for error in errors if not isinstance(error, shown)]
     if unexpected:
         raise BaseExceptionGroup("the bot raised", unexpected)
 
