@@ -183,7 +183,7 @@ def answered(world: World, record: Any) -> str:
     if record.message_id is None:
         return ""
     message = world.env.backend.get_message(record.channel_id, record.message_id)
-    files = [world.env.backend.cdn.get(file["url"], b"") for file in message.attachments]
+    files = [world.env.backend.cdn.get(file["url"]) for file in message.attachments]
     return json.dumps([message.content, message.components], default=str) + repr(files)
 
 
