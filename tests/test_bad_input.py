@@ -20,7 +20,7 @@ async def assert_nothing_happened(world: World) -> None:
     assert await world.jobs() == []
     assert not [message for message in world.posts() if message.components]
     assert "$100.00 left" in await world.ask("quota show")
-    assert world.gateway.requests == []
+    assert world.gateway.submitted == []
 
 
 # Prompts

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from bot.models import OutageScope
+from storage.audit import ActStore
 from tests.acting import GONE, NO_BALANCE, availability, forget_registration, make_operator
 from tests.world import World, open_world
 
@@ -49,6 +50,8 @@ async def test_a_reopened_key_takes_orders_and_stays_open_over_a_restart(tmp_pat
             "The key `apixo` takes orders again. "
             "It was out since <t:1795262400:R>: `Insufficient credits: balance is $0.13`"
         )
+        (act,) = await ActStore(world.database).page(world.guild.id)
+        assert (act.actor_user_id, act.act, act.what) == (world.staff.id, "reopen", "key apixo")
         assert "is ordered" in await world.create(prompt="A fox")
         await world.settled()
         assert len(world.gateway.submitted) == 1
