@@ -4,7 +4,8 @@ from bot import text
 from bot.messages import ago, at
 from bot.models import Account, Audience
 from bot.money import dollars
-from bot.quotas import Alert, Layer, Measure
+from bot.quotas import Layer, Measure
+from bot.shares import Alert
 
 CHOSEN = {
     True: (

@@ -12,7 +12,7 @@ from bot.errors import ChannelClosed, DiscordTrouble
 from bot.jobs import Driver
 from bot.models import Audience, Clock, Job, Sleep
 from bot.notices import Notices
-from bot.quotas import Alert
+from bot.shares import Alert
 from storage.alerts import AlertStore
 from storage.servers import ServerStore
 

@@ -11,8 +11,6 @@ from collections.abc import Collection, Iterable
 from enum import StrEnum
 from zoneinfo import ZoneInfo
 
-from bot.models import Account, Audience
-
 DECEMBER = 12
 ALERT_PERCENTS = (50, 80, 100)
 
@@ -138,27 +136,6 @@ class Standing:
             whole = self.limit.amount + self.sums.granted_micros
             return price_micros <= self.left and whole > 0
         return self.left > 0
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Alert:
-    """A share of a limit, or of a channel's purse where there is no limit, that is used up.
-
-    `whole_micros` is the limit with what was granted on top; `user_id` is the member whose own limit it is.
-    """
-
-    alert_id: int
-    audience: Audience
-    server_id: int
-    account: Account
-    limit: Limit | None
-    purse_channel_id: int | None
-    user_id: int | None
-    percent: int
-    whole_micros: int
-    used_micros: int
-    turns_at: dt.datetime | None
-    created_at: dt.datetime
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

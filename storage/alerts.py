@@ -10,7 +10,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot import quotas
 from bot.models import Account, Audience, NewJob, Purse
-from bot.quotas import Alert, Layer, Limit, Measure, Standing
+from bot.quotas import Layer, Limit, Measure, Standing
+from bot.shares import Alert
 from storage import members
 from storage.database import Store, reads, writes
 from storage.schema import alerts, purses

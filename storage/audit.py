@@ -27,7 +27,8 @@ async def record(
 ) -> str:
     """Write down an act of the person `by`; return its id, which entries of the ledger may name.
 
-    With None it is the bot itself. `about_id` is the row of the member it is about. `what` and `reason` must name no person.
+    With None it is the bot itself. `about_id` is the row of the member it is about. `what` and `reason` must
+    name no person.
     """
     act_id = secrets.token_hex(8)
     await connection.execute(
@@ -58,7 +59,7 @@ class ActStore(Store):
         offset: int = 0,
         limit: int = 25,
     ) -> list[Act]:
-        """Return what was done in a server, newest first; of a person what they did and what is about them."""
+        """Return what was done in a server, newest first; of a person what they did or what is about them."""
         actor, about = people.alias(), people.alias()
         where = acts.c.server_id == server_id
         if user_id is not None:
