@@ -52,9 +52,12 @@ def over_limit(standing: Standing, quote: Quote) -> str:
     if standing.is_hidden or limit.measure is Measure.JOB:
         parts = [f"{told}: {limit_amount(limit)}.", costs]
     elif limit.measure is Measure.AT_ONCE:
-        parts = [f"{told}: {limit_amount(limit)}, and {standing.running} run now. Order when one has ended."]
+        run = "runs" if standing.running == 1 else "run"
+        now = f"{standing.running} {run} now. Order when one has ended."
+        parts = [f"{told}: {limit_amount(limit)}, and {now}", costs]
     elif limit.measure is Measure.JOBS_A_DAY:
-        parts = [f"{told}: {limit_amount(limit)}, and {standing.sums.jobs} were ordered today."]
+        were = "was" if standing.sums.jobs == 1 else "were"
+        parts = [f"{told}: {limit_amount(limit)}, and {standing.sums.jobs} {were} ordered today.", costs]
     else:
         granted = standing.sums.granted_micros
         more = f" and {dollars(granted)} granted" if granted else ""
@@ -71,7 +74,7 @@ def over_limit(standing: Standing, quote: Quote) -> str:
 def over_limit_in_public(standing: Standing) -> str:
     """Refuse an order in front of everybody, without amounts."""
     return (
-        f"This would go over {limit_name(standing.limit)}. `/quota show` tells you more. Nothing was charged."
+        f"This would go over {limit_name(standing.limit)}. `/quota why` tells you more. Nothing was charged."
     )
 
 

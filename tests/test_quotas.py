@@ -1,30 +1,52 @@
-"""Limits and months: the policy as pure values, and members' limits as they are stored."""
+"""Limits and periods as pure values: which period it is, which limits count, which one refuses and binds."""
 
 import dataclasses
 import datetime as dt
-from collections.abc import AsyncGenerator
-from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.errors import OverLimit
-from bot.models import Account, Stage
-from bot.quotas import Period, Policy, Standing, Sums
-from tests.books import ALICE, BOB, CENT, DOLLAR, NOON, SERVER, UTC_POLICY, Books, new_job, open_books
+from bot.models import Quote
+from bot.money_messages import over_limit, over_limit_in_public
+from bot.quotas import (
+    Layer,
+    Limit,
+    Measure,
+    Period,
+    Policy,
+    Standing,
+    Sums,
+    applying,
+    before,
+    binding,
+    period,
+    refusing,
+    shares_reached,
+)
 
-ZONES = (  # noqa: SIM905 - thirteen lines would say no more
-    "UTC Europe/Berlin America/New_York America/Havana America/Asuncion Asia/Kolkata Asia/Kathmandu "
-    "Africa/Cairo Pacific/Apia Pacific/Kiritimati Australia/Lord_Howe Atlantic/Azores"
+CENT, DOLLAR = 10_000, 1_000_000
+NOON = dt.datetime(2026, 11, 21, 12, tzinfo=dt.UTC)
+TURN = NOON + dt.timedelta(days=9)
+POLICY = Policy(default_member_micros=10 * DOLLAR, caps=(), zone=ZoneInfo("UTC"))
+
+ZONES = (  # noqa: SIM905 - twenty lines would say no more
+    "UTC Europe/Berlin America/New_York America/Havana America/Asuncion America/Santiago America/Nuuk "
+    "Asia/Kolkata Asia/Kathmandu Asia/Beirut Africa/Cairo Pacific/Apia Pacific/Kiritimati Pacific/Chatham "
+    "Australia/Lord_Howe Atlantic/Azores"
 ).split()
 
+DATED = (Measure.DAY, Measure.WEEK, Measure.MONTH, Measure.JOBS_A_DAY)
 
-def month(zone: str, now: str) -> tuple[str, str]:
-    policy = Policy(default_member_micros=0, operator_micros=None, zone=ZoneInfo(zone))
-    period = policy.month(dt.datetime.fromisoformat(now))
-    return period.starts_at.strftime("%Y-%m-%dT%H:%M"), period.turns_at.strftime("%Y-%m-%dT%H:%M")
+
+# Periods
+
+
+def ends(measure: Measure, zone: str, now: str) -> tuple[str, str]:
+    found = period(measure, ZoneInfo(zone), dt.datetime.fromisoformat(now))
+    assert found is not None
+    return found.starts_at.strftime("%Y-%m-%dT%H:%M"), found.turns_at.strftime("%Y-%m-%dT%H:%M")
 
 
 @pytest.mark.parametrize(
@@ -33,6 +55,7 @@ def month(zone: str, now: str) -> tuple[str, str]:
         ("UTC", "2026-11-21T12:00+00:00", "2026-11-01T00:00", "2026-12-01T00:00"),
         ("UTC", "2026-12-31T23:59:59+00:00", "2026-12-01T00:00", "2027-01-01T00:00"),
         ("UTC", "2027-01-01T00:00+00:00", "2027-01-01T00:00", "2027-02-01T00:00"),
+        ("UTC", "2028-02-29T12:00+00:00", "2028-02-01T00:00", "2028-03-01T00:00"),
         # 22:59 UTC is 23:59 in Berlin, a minute before February there.
         ("Europe/Berlin", "2027-01-31T22:59+00:00", "2026-12-31T23:00", "2027-01-31T23:00"),
         ("Europe/Berlin", "2027-01-31T23:00+00:00", "2027-01-31T23:00", "2027-02-28T23:00"),
@@ -48,132 +71,340 @@ def month(zone: str, now: str) -> tuple[str, str]:
     ],
 )
 def test_a_month_is_a_calendar_month_of_the_zone(zone: str, now: str, starts_at: str, turns_at: str) -> None:
-    assert month(zone, now) == (starts_at, turns_at)
+    assert ends(Measure.MONTH, zone, now) == (starts_at, turns_at)
+
+
+@pytest.mark.parametrize(
+    ("zone", "now", "starts_at", "turns_at"),
+    [
+        # 21 November 2026 is a Saturday.
+        ("UTC", "2026-11-21T12:00+00:00", "2026-11-16T00:00", "2026-11-23T00:00"),
+        ("UTC", "2026-11-22T23:59:59+00:00", "2026-11-16T00:00", "2026-11-23T00:00"),
+        ("UTC", "2026-11-23T00:00+00:00", "2026-11-23T00:00", "2026-11-30T00:00"),
+        # Over the end of a year.
+        ("UTC", "2027-01-01T12:00+00:00", "2026-12-28T00:00", "2027-01-04T00:00"),
+        # In Berlin it is Monday an hour earlier; in New York five hours later.
+        ("Europe/Berlin", "2026-11-22T23:00+00:00", "2026-11-22T23:00", "2026-11-29T23:00"),
+        ("America/New_York", "2026-11-23T04:59+00:00", "2026-11-16T05:00", "2026-11-23T05:00"),
+        # The week in which summer time begins has 167 hours, the one in which it ends 169.
+        ("Europe/Berlin", "2027-03-28T12:00+00:00", "2027-03-21T23:00", "2027-03-28T22:00"),
+        ("Europe/Berlin", "2027-10-31T12:00+00:00", "2027-10-24T22:00", "2027-10-31T23:00"),
+        # In Beirut the clocks went back at midnight, so that this Sunday had 25 hours.
+        ("Asia/Beirut", "2022-10-30T12:00+00:00", "2022-10-23T21:00", "2022-10-30T22:00"),
+    ],
+)
+def test_a_week_goes_from_monday_to_sunday_in_the_zone(
+    zone: str, now: str, starts_at: str, turns_at: str
+) -> None:
+    assert ends(Measure.WEEK, zone, now) == (starts_at, turns_at)
+
+
+@pytest.mark.parametrize(
+    ("zone", "now", "starts_at", "turns_at"),
+    [
+        ("UTC", "2026-11-21T12:00+00:00", "2026-11-21T00:00", "2026-11-22T00:00"),
+        ("Asia/Kathmandu", "2026-11-21T18:14+00:00", "2026-11-20T18:15", "2026-11-21T18:15"),
+        ("Asia/Kathmandu", "2026-11-21T18:15+00:00", "2026-11-21T18:15", "2026-11-22T18:15"),
+        # 23 and 25 hours.
+        ("Europe/Berlin", "2027-03-28T12:00+00:00", "2027-03-27T23:00", "2027-03-28T22:00"),
+        ("Europe/Berlin", "2027-10-31T12:00+00:00", "2027-10-30T22:00", "2027-10-31T23:00"),
+        # Half an hour more.
+        ("Australia/Lord_Howe", "2027-04-03T20:00+00:00", "2027-04-03T13:00", "2027-04-04T13:30"),
+        # Days without midnight: they begin at one o'clock, when the clocks jump there.
+        ("Africa/Cairo", "2027-04-30T12:00+00:00", "2027-04-29T22:00", "2027-04-30T21:00"),
+        ("America/Santiago", "2026-09-06T12:00+00:00", "2026-09-06T04:00", "2026-09-07T03:00"),
+        # A day that never was: 30 December 2011 in Samoa.
+        ("Pacific/Apia", "2011-12-30T09:59+00:00", "2011-12-29T10:00", "2011-12-30T10:00"),
+        ("Pacific/Apia", "2011-12-30T10:00+00:00", "2011-12-30T10:00", "2011-12-31T10:00"),
+    ],
+)
+def test_a_day_is_a_calendar_day_of_the_zone(zone: str, now: str, starts_at: str, turns_at: str) -> None:
+    assert ends(Measure.DAY, zone, now) == (starts_at, turns_at)
+    assert ends(Measure.JOBS_A_DAY, zone, now) == (starts_at, turns_at)
+
+
+@pytest.mark.parametrize("measure", [Measure.JOB, Measure.AT_ONCE])
+def test_a_price_per_job_and_jobs_at_once_have_no_period(measure: Measure) -> None:
+    assert period(measure, POLICY.zone, NOON) is None
 
 
 @given(
     st.sampled_from(ZONES),
+    st.sampled_from(DATED),
     st.datetimes(dt.datetime(2000, 1, 1), dt.datetime(2060, 1, 1), timezones=st.just(dt.UTC)),  # noqa: DTZ001
 )
-def test_every_moment_lies_in_its_month_and_months_follow_without_gap(zone: str, now: dt.datetime) -> None:
-    policy = Policy(default_member_micros=0, operator_micros=None, zone=ZoneInfo(zone))
+def test_every_moment_lies_in_its_period_and_periods_follow_without_gap(
+    zone: str, measure: Measure, now: dt.datetime
+) -> None:
+    found = period(measure, ZoneInfo(zone), now)
 
-    period = policy.month(now)
+    assert found is not None
+    assert found.starts_at <= now < found.turns_at
+    assert period(measure, ZoneInfo(zone), found.starts_at) == found
+    assert period(measure, ZoneInfo(zone), found.turns_at - dt.timedelta(microseconds=1)) == found
+    following = period(measure, ZoneInfo(zone), found.turns_at)
+    assert following is not None
+    assert following.starts_at == found.turns_at
+    assert before(measure, ZoneInfo(zone), following) == found
+    assert found.starts_at.timestamp() % 900 == 0  # totals are kept by the quarter of an hour
 
-    assert period.starts_at <= now < period.turns_at
-    assert policy.month(period.starts_at) == period
-    assert policy.month(period.turns_at).starts_at == period.turns_at
+
+def test_a_day_lies_within_its_month() -> None:
+    for zone in map(ZoneInfo, ZONES):
+        day, month = period(Measure.DAY, zone, NOON), period(Measure.MONTH, zone, NOON)
+        assert day is not None
+        assert month is not None
+        assert month.starts_at <= day.starts_at < day.turns_at <= month.turns_at
 
 
-def standing(limit: int, spent: int, held: int) -> Standing:
-    period = Period(starts_at=NOON, turns_at=NOON + dt.timedelta(days=9))
+# Which limits count
+
+
+def member(amount: int, measure: Measure = Measure.MONTH) -> Limit:
+    return Limit(layer=Layer.MEMBER, measure=measure, amount=amount)
+
+
+def role(amount: int, role_id: int, measure: Measure = Measure.MONTH) -> Limit:
+    return Limit(layer=Layer.ROLE, measure=measure, amount=amount, subject=str(role_id))
+
+
+def other(layer: Layer, amount: int, subject: str = "", measure: Measure = Measure.MONTH) -> Limit:
+    return Limit(layer=layer, measure=measure, amount=amount, subject=subject)
+
+
+DEFAULT = member(10 * DOLLAR)
+
+
+@pytest.mark.parametrize(
+    ("bearing", "counting"),
+    [
+        ([], [DEFAULT]),
+        ([member(5)], [member(5)]),
+        ([role(5, 1)], [role(5, 1)]),
+        # The most generous of several roles, whatever their order.
+        ([role(5, 1), role(7, 2), role(6, 3)], [role(7, 2)]),
+        ([role(7, 2), role(5, 1)], [role(7, 2)]),
+        ([role(0, 1), role(0, 2)], [role(0, 1)]),
+        # A member's own beats their roles', be it more or less.
+        ([role(7, 2), member(5)], [member(5)]),
+        ([member(5), role(3, 2)], [member(5)]),
+        ([member(0), role(3, 2)], [member(0)]),
+        # Measure by measure: what one layer does not say another may.
+        ([member(5, Measure.DAY)], [member(5, Measure.DAY), DEFAULT]),
+        ([role(9, 1), member(5, Measure.DAY)], [member(5, Measure.DAY), role(9, 1)]),
+        (
+            [role(2, 1, Measure.AT_ONCE), role(5, 2, Measure.DAY), role(3, 2, Measure.AT_ONCE)],
+            [role(5, 2, Measure.DAY), DEFAULT, role(3, 2, Measure.AT_ONCE)],
+        ),
+        # Channel and server count on top and replace nothing.
+        (
+            [other(Layer.SERVER, 8), other(Layer.CHANNEL, 9, "4")],
+            [DEFAULT, other(Layer.CHANNEL, 9, "4"), other(Layer.SERVER, 8)],
+        ),
+        (
+            [other(Layer.SERVER, 8), member(5), other(Layer.SERVER, 1, measure=Measure.DAY)],
+            [member(5), other(Layer.SERVER, 1, measure=Measure.DAY), other(Layer.SERVER, 8)],
+        ),
+    ],
+)
+def test_own_beats_the_most_generous_role_beats_the_default_and_the_rest_is_on_top(
+    bearing: list[Limit], counting: list[Limit]
+) -> None:
+    assert applying(bearing, POLICY, gateways=()) == counting
+
+
+def test_the_operators_caps_count_over_everything_and_over_the_keys_of_interest() -> None:
+    caps = (other(Layer.KEY, 1, "apixo"), other(Layer.KEY, 2, "pixazo"), other(Layer.OPERATOR, 3))
+    policy = dataclasses.replace(POLICY, caps=caps)
+
+    assert applying([], policy, gateways=["pixazo"]) == [DEFAULT, caps[1], caps[2]]
+    assert applying([member(5)], policy, gateways=["apixo", "pixazo"]) == [member(5), *caps]
+
+
+@given(
+    st.lists(st.builds(other, st.sampled_from(list(Layer)[:4]), st.integers(0, 9), st.just("7")), max_size=9)
+)
+def test_no_layer_replaces_one_above_it(bearing: list[Limit]) -> None:
+    counting = applying(bearing, POLICY, gateways=())
+
+    assert sum(limit.layer.is_own for limit in counting) == 1
+    assert all(limit in counting for limit in bearing if not limit.layer.is_own)
+
+
+# Which one refuses, and which one binds
+
+
+def standing(
+    limit: Limit, *, spent: int = 0, held: int = 0, granted: int = 0, jobs: int = 0, running: int = 0
+) -> Standing:
+    has_period = limit.measure not in {Measure.JOB, Measure.AT_ONCE}
     return Standing(
-        name="your limit",
-        limit_micros=limit,
-        sums=Sums(spent_micros=spent, held_micros=held),
-        period=period,
+        limit=limit,
+        period=Period(starts_at=NOON, turns_at=TURN) if has_period else None,
+        sums=Sums(spent_micros=spent, held_micros=held, granted_micros=granted, jobs=jobs),
+        running=running,
     )
 
 
-def test_the_last_cent_can_be_spent_and_not_a_millionth_more() -> None:
-    standing(DOLLAR, 50 * CENT, 20 * CENT).check(30 * CENT)
-    with pytest.raises(OverLimit):
-        standing(DOLLAR, 50 * CENT, 20 * CENT).check(30 * CENT + 1)
+@pytest.mark.parametrize(
+    ("where", "price", "allowed"),
+    [
+        # The last cent can be spent, and not a millionth more.
+        (standing(member(DOLLAR), spent=50 * CENT, held=20 * CENT), 30 * CENT, True),
+        (standing(member(DOLLAR), spent=50 * CENT, held=20 * CENT), 30 * CENT + 1, False),
+        (standing(member(DOLLAR), spent=50 * CENT, held=20 * CENT, granted=1), 30 * CENT + 1, True),
+        # A limit of nothing refuses free orders too, but not where something was granted.
+        (standing(member(0)), 0, False),
+        (standing(member(0), granted=CENT), CENT, True),
+        (standing(member(CENT), spent=CENT), 0, True),
+        (standing(member(DOLLAR, Measure.JOB)), DOLLAR, True),
+        (standing(member(DOLLAR, Measure.JOB)), DOLLAR + 1, False),
+        (standing(member(0, Measure.JOB)), 0, False),
+        (standing(member(2, Measure.AT_ONCE), running=1), DOLLAR, True),
+        (standing(member(2, Measure.AT_ONCE), running=2), 0, False),
+        (standing(member(3, Measure.JOBS_A_DAY), jobs=2), DOLLAR, True),
+        (standing(member(3, Measure.JOBS_A_DAY), jobs=3), 0, False),
+        # Counts are of jobs: nothing granted lifts them.
+        (standing(member(3, Measure.JOBS_A_DAY), jobs=3, granted=DOLLAR), 0, False),
+    ],
+)
+def test_an_order_is_allowed_up_to_the_limit(where: Standing, price: int, allowed: bool) -> None:
+    assert where.allows(price) is allowed
+    assert (refusing([where], price) is None) is allowed
 
 
 def test_a_limit_lowered_below_the_use_leaves_nothing_not_less() -> None:
-    assert standing(DOLLAR, 2 * DOLLAR, DOLLAR).left_micros == 0
+    assert standing(member(DOLLAR), spent=2 * DOLLAR, held=DOLLAR).left == 0
+    assert standing(member(1, Measure.AT_ONCE), running=4).left == 0
 
 
-def test_a_refusal_says_limit_spent_held_price_and_turn_and_in_public_no_amount() -> None:
-    with pytest.raises(OverLimit) as refused:
-        standing(10 * DOLLAR, 7 * DOLLAR, 2 * DOLLAR).check(DOLLAR + CENT)
-
-    turn = int((NOON + dt.timedelta(days=9)).timestamp())
-    assert str(refused.value) == (
-        "This would go over your limit: $10.00 a month, of which $7.00 is spent and $2.00 is held by "
-        f"running jobs. This order costs $1.01. The month turns <t:{turn}:R>. Nothing was charged."
-    )
-    assert "$" not in refused.value.public_sentence
-    assert "your limit" in refused.value.public_sentence
+FULL_OWN = standing(member(DOLLAR), spent=DOLLAR)
+FULL_SERVER = standing(other(Layer.SERVER, DOLLAR), spent=DOLLAR)
+FULL_OPERATOR = standing(other(Layer.OPERATOR, DOLLAR), spent=DOLLAR)
+ROOMY_OWN = standing(member(9 * DOLLAR))
+ROOMY_SERVER = standing(other(Layer.SERVER, 5 * DOLLAR))
 
 
-# Stored
+@pytest.mark.parametrize(
+    ("where", "refused_by", "bound_by"),
+    [
+        ([ROOMY_OWN, ROOMY_SERVER], None, ROOMY_SERVER),
+        ([ROOMY_SERVER, ROOMY_OWN], None, ROOMY_SERVER),
+        ([FULL_OWN, ROOMY_SERVER], FULL_OWN, FULL_OWN),
+        # Of several the one that is hardest to lift: raising the other would not help.
+        ([FULL_OWN, FULL_SERVER], FULL_SERVER, FULL_SERVER),
+        ([FULL_OPERATOR, FULL_SERVER, FULL_OWN], FULL_OPERATOR, FULL_OPERATOR),
+        # Jobs are no money: they bind only where none is left.
+        ([ROOMY_OWN, standing(member(1, Measure.AT_ONCE))], None, ROOMY_OWN),
+        ([], None, None),
+    ],
+)
+def test_the_limit_that_refuses_is_the_hardest_to_lift_and_the_one_that_binds_is_met_first(
+    where: list[Standing], refused_by: Standing | None, bound_by: Standing | None
+) -> None:
+    assert refusing(where, DOLLAR) == refused_by
+    assert binding(where) == bound_by
 
 
-@pytest.fixture
-async def books(tmp_path: Path) -> AsyncGenerator[Books]:
-    async with open_books(tmp_path) as opened:
-        yield opened
+def test_a_price_per_job_binds_where_it_is_the_least() -> None:
+    per_job = standing(member(2 * DOLLAR, Measure.JOB))
+
+    assert binding([ROOMY_OWN, per_job, ROOMY_SERVER]) == per_job
 
 
-async def left(books: Books, user_id: int = ALICE, server_id: int = SERVER) -> int:
-    found = await books.quotas.standing(server_id, user_id, account=Account.REAL, policy=UTC_POLICY, now=NOON)
-    return found.left_micros
+def test_what_others_spent_is_not_told_by_what_binds_until_nothing_is_left() -> None:
+    hidden = dataclasses.replace(standing(other(Layer.OPERATOR, DOLLAR), spent=50 * CENT), is_hidden=True)
+
+    assert binding([ROOMY_OWN, hidden]) == ROOMY_OWN
+    empty = dataclasses.replace(FULL_OPERATOR, is_hidden=True)
+    assert binding([ROOMY_OWN, empty]) == empty
 
 
-async def test_somebody_who_never_ordered_has_the_default_and_no_row(books: Books) -> None:
-    assert await left(books) == DOLLAR
-    assert await books.rows("SELECT * FROM members") == []
+@pytest.mark.parametrize(
+    ("used", "whole", "reached"),
+    [
+        (49, 100, ()),
+        (50, 100, (50,)),
+        (79, 100, (50,)),
+        (80, 100, (50, 80)),
+        (120, 100, (50, 80, 100)),
+        (0, 0, ()),
+    ],
+)
+def test_shares_of_a_limit_are_reached_to_the_micro_dollar(
+    used: int, whole: int, reached: tuple[int, ...]
+) -> None:
+    assert shares_reached(used, whole) == reached
 
 
-async def test_a_limit_holds_for_one_member_of_one_server(books: Books) -> None:
-    await books.quotas.set_limit(SERVER, ALICE, 5 * DOLLAR, set_by=BOB, now=NOON)
-
-    assert await left(books) == 5 * DOLLAR
-    assert await left(books, BOB) == DOLLAR
-    assert await left(books, ALICE, SERVER + 1) == DOLLAR
-    await books.place(4 * DOLLAR)
-    assert await left(books) == DOLLAR
+# What a refusal says
 
 
-async def test_a_limit_set_again_replaces_the_first_and_cleared_gives_the_default(books: Books) -> None:
-    await books.quotas.set_limit(SERVER, ALICE, 5 * DOLLAR, set_by=BOB, now=NOON)
-    await books.quotas.set_limit(SERVER, ALICE, 0, set_by=BOB, now=NOON)
-    with pytest.raises(OverLimit):
-        await books.place(CENT)
-
-    assert await books.quotas.clear_limit(SERVER, ALICE)
-    assert not await books.quotas.clear_limit(SERVER, ALICE)
-    assert not await books.quotas.clear_limit(SERVER, 999)
-    assert await left(books) == DOLLAR
+PRICE = Quote(micros=DOLLAR + CENT, estimate=False)
+TURNS = f"turns <t:{int(TURN.timestamp())}:R>."
 
 
-async def test_who_set_a_limit_is_a_members_row_that_can_be_forgotten(books: Books) -> None:
-    await books.quotas.set_limit(SERVER, ALICE, DOLLAR, set_by=987654321, now=NOON)
-
-    await books.write("UPDATE members SET discord_id = NULL")
-
-    for table in ("limits", "members"):
-        assert all(987654321 not in row for row in await books.rows(f"SELECT * FROM {table}"))  # noqa: S608
-
-
-async def test_under_a_default_of_nothing_only_those_with_a_limit_may_order(books: Books) -> None:
-    closed = dataclasses.replace(UTC_POLICY, default_member_micros=0)
-    await books.quotas.set_limit(SERVER, ALICE, DOLLAR, set_by=BOB, now=NOON)
-
-    assert await books.jobs.place(new_job(), closed, now=NOON)
-    with pytest.raises(OverLimit):
-        await books.jobs.place(new_job(user_id=BOB), closed, now=NOON)
+@pytest.mark.parametrize(
+    ("where", "sentence"),
+    [
+        (
+            standing(member(10 * DOLLAR), spent=7 * DOLLAR, held=2 * DOLLAR),
+            (
+                "This would go over your limit: $10.00 a month, of which $7.00 is spent and $2.00 is held by "
+                f"running jobs. This order costs $1.01. The month {TURNS} Nothing was charged."
+            ),
+        ),
+        (
+            standing(role(10 * DOLLAR, 8, Measure.WEEK), spent=12 * DOLLAR, granted=3 * DOLLAR),
+            (
+                "This would go over the limit of <@&8>: $10.00 a week and $3.00 granted, of which $12.00 is "
+                "spent and $0.00 is held by running jobs. This order costs $1.01. "
+                f"The week {TURNS} Nothing was charged."
+            ),
+        ),
+        (
+            standing(other(Layer.CHANNEL, DOLLAR, "9", Measure.DAY)),
+            (
+                "This would go over the limit of <#9>: $1.00 a day, of which $0.00 is spent and $0.00 is held "
+                f"by running jobs. This order costs $1.01. The day {TURNS} Nothing was charged."
+            ),
+        ),
+        (
+            standing(other(Layer.SERVER, DOLLAR, measure=Measure.JOB)),
+            (
+                "This would go over this server's limit: $1.00 a job. This order costs $1.01. "
+                "Nothing was charged."
+            ),
+        ),
+        (
+            standing(other(Layer.KEY, 2, "apixo", Measure.AT_ONCE), running=2),
+            (
+                "This would go over the operator's limit for apixo: 2 jobs at once, and 2 run now. "
+                "Order when one has ended. This order costs $1.01. Nothing was charged."
+            ),
+        ),
+        (
+            standing(member(1, Measure.JOBS_A_DAY), jobs=1),
+            (
+                "This would go over your limit: 1 job a day, and 1 was ordered today. "
+                f"This order costs $1.01. The day {TURNS} Nothing was charged."
+            ),
+        ),
+        (
+            dataclasses.replace(FULL_OPERATOR, is_hidden=True),
+            (
+                "This would go over the operator's limit for everybody: $1.00 a month. This order "
+                f"costs $1.01. The month {TURNS} Nothing was charged."
+            ),
+        ),
+    ],
+)
+def test_a_refusal_says_whose_limit_how_much_what_is_used_the_price_and_the_turn(
+    where: Standing, sentence: str
+) -> None:
+    assert over_limit(where, PRICE) == sentence
+    assert "$" not in over_limit_in_public(where)
 
 
 def test_a_refusal_of_an_estimated_price_says_that_it_is_one() -> None:
-    with pytest.raises(OverLimit, match=r"This order costs ≈\$1\.00\."):
-        standing(0, 0, 0).check(DOLLAR, is_estimate=True)
-
-
-def test_a_limit_of_nothing_refuses_free_orders_too() -> None:
-    standing(CENT, CENT, 0).check(0)
-    with pytest.raises(OverLimit):
-        standing(0, 0, 0).check(0)
-
-
-async def test_the_operators_limit_counts_what_everybody_spent_and_holds(books: Books) -> None:
-    policy = dataclasses.replace(UTC_POLICY, operator_micros=DOLLAR)
-    await books.bring(await books.place(40 * CENT, user_id=BOB, server_id=SERVER + 1), Stage.DONE)
-    await books.place(40 * CENT, user_id=BOB)
-    await books.place(DOLLAR, account=Account.SANDBOX)
-
-    with pytest.raises(OverLimit, match=r"operator's limit.*\$0\.40 is spent and \$0\.40 is held"):
-        await books.jobs.place(new_job(30 * CENT), policy, now=NOON)
-    assert await books.jobs.place(new_job(20 * CENT), policy, now=NOON)
+    assert "This order costs ≈$1.00." in over_limit(FULL_OWN, Quote(micros=DOLLAR, estimate=True))
