@@ -365,8 +365,8 @@ TURNS = f"turns <t:{int(TURN.timestamp())}:R>."
         (
             standing(other(Layer.CHANNEL, DOLLAR, "9", Measure.DAY)),
             (
-                "This would go over the limit of <#9>: $1.00 a day, of which $0.00 is spent and $0.00 is held "
-                f"by running jobs. This order costs $1.01. The day {TURNS} Nothing was charged."
+                "This would go over the limit of <#9>: $1.00 a day, of which $0.00 is spent and $0.00 is "
+                f"held by running jobs. This order costs $1.01. The day {TURNS} Nothing was charged."
             ),
         ),
         (
