@@ -32,7 +32,8 @@ _COUNTED = """
 _EXPECTED = (
     """
     CREATE TEMP TABLE expected (
-        account, scope, subject, quarter, spent, held, granted, possible, jobs,
+        account TEXT, scope TEXT, subject TEXT, quarter INTEGER,
+        spent INTEGER, held INTEGER, granted INTEGER, possible INTEGER, jobs INTEGER,
         PRIMARY KEY (account, scope, subject, quarter)
     ) WITHOUT ROWID
     """,
