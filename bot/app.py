@@ -37,6 +37,7 @@ from bot.pauses import Pauses
 from bot.quotas import Policy
 from bot.quotes import QuoteService
 from bot.reconcile import Reconciler
+from bot.request_desk import RequestDesk
 from bot.sandbox.server import SandboxServer
 from bot.servers import ServerAdmin
 from bot.shrink import ClipShrinker
@@ -88,7 +89,7 @@ class App:
         *,
         bot: SoraBot,
         jobs: JobService,
-        approvals: ApprovalService,
+        requests: RequestDesk,
         gate: Gate,
         alerts: Alerts,
         worker: JobWorker,
@@ -112,7 +113,7 @@ class App:
             "gate": gate.run(),
             "alerts": alerts.run(),
             "cards": desk.run(),
-            "approvals": approvals.run(),
+            "requests": requests.run(),
             "balances": reconciler.run(),
             "sweep": sweep,
         }
@@ -295,17 +296,19 @@ async def open_app(
             clock=clock,
         )
         quotes = QuoteService(orders=orders, jobs=jobs, availability=availability, policy=policy, clock=clock)
+        asked = ApprovalStore(database, orders)
+        requests = RequestDesk(store=asked, orders=orders, board=notices, clock=clock, sleep=sleep)
         approvals = ApprovalService(
-            store=ApprovalStore(database, orders),
+            store=asked,
             orders=orders,
             servers=servers,
             access=access,
             availability=availability,
-            board=notices,
+            desk=requests,
+            members=notices,
             policy=policy,
             driver=alerts,
             clock=clock,
-            sleep=sleep,
         )
         reconciler = Reconciler(
             gateways=gateways if availability.account is Account.REAL else {},
@@ -362,7 +365,7 @@ async def open_app(
         app = App(
             bot=bot,
             jobs=jobs,
-            approvals=approvals,
+            requests=requests,
             gate=gate,
             alerts=alerts,
             worker=worker,
