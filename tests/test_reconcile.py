@@ -163,7 +163,7 @@ async def test_a_gateway_that_does_not_answer_is_said_so_and_nothing_is_stored(
 
 
 async def test_a_gateway_without_a_balance_says_so(tmp_path: Path) -> None:
-    keys = {"pixazo_api_key": "key", "pixazo_base_url": "http://127.0.0.1:9"}
+    keys: dict[str, Any] = {"pixazo_api_key": "key", "pixazo_base_url": "http://127.0.0.1:9"}
     async with open_world(tmp_path / "data", **keys) as world:
         make_operator(world, world.staff)
         await readings(world, 1)
@@ -440,7 +440,7 @@ async def test_a_member_pays_the_smaller_of_quote_and_cost_and_the_operator_the_
     assert (job.stage, job.cost_micros) == (Stage.DONE, cost * CENT)
     async with operated.database.read() as connection:
         rows = await connection.exec_driver_sql("SELECT kind, amount_micros FROM ledger ORDER BY entry_id")
-        assert [(kind, micros // CENT) for kind, micros in rows] == entries
+        assert [(row.kind, row.amount_micros // CENT) for row in rows] == entries
     member_reads = "\n".join(
         [operated.posts_text(), await operated.ask("video show", job=job.job_id), await operated.card()]
     )
