@@ -7,7 +7,9 @@ import aiohttp
 import discord
 from discord.ext import commands
 
+from bot import approval_card
 from bot.client import SoraBot
+from bot.errors import OverLimit
 from bot.jobs import JobService
 from bot.models import Draft
 from bot.wishes import Order
@@ -35,8 +37,11 @@ class MentionCog(commands.Cog):
             self._bot.check_place(message.guild.id, message.channel, here)
             ordered = await self._jobs.order(self._order(message, message.guild.id, prompt))
         except Exception as error:  # noqa: BLE001 - nobody else would tell the person
-            told = self._bot.explain(error, where=f"message {message.id}").public_sentence
-            await _reply(message, told, delete_after=REFUSAL_SECONDS)
+            known = self._bot.explain(error, where=f"message {message.id}")
+            more: dict[str, Any] = {}
+            if isinstance(known, OverLimit) and known.draft_id is not None:
+                more["view"] = approval_card.ask(known.draft_id, "more")  # no amounts in public
+            await _reply(message, known.public_sentence, delete_after=REFUSAL_SECONDS, **more)
         else:
             if isinstance(ordered, Draft):
                 await _reply(message, **quote(ordered, self._bot.quotes))

@@ -230,6 +230,21 @@ async def test_a_request_says_who_asks_where_for_what_and_why_it_was_refused(tea
     assert "picture.png" in str(world.env.backend.get_message(team.room.id, message.id).components)
 
 
+async def test_an_order_by_mention_is_refused_without_amounts_and_can_be_asked_for(team: Team) -> None:
+    world = team.world
+    me = world.app.bot.user
+    assert me is not None
+    await world.member.send(world.channel, f"<@{me.id}> A fox")
+    await world.until(lambda: len(world.posts()) > 1)
+    refusal = world.posts()[-1]
+    assert "$" not in refusal.content
+    assert "$" not in str([part.to_dict() for part in refusal.components])
+
+    assert "Staff were asked for ≈$0.50" in await team.press(world.member, refusal, "Ask for more")
+    assert "is ordered" in await team.press(world.staff, team.requests()[0], "Approve")
+    await world.settled()
+
+
 async def test_a_second_press_asks_nobody_again(team: Team) -> None:
     refusal = await team.refused()
     world = team.world
