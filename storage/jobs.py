@@ -1,5 +1,6 @@
 """Jobs: every step of a job's way is one method and one transaction here."""
 
+import dataclasses
 import datetime as dt
 import json
 from collections.abc import Collection, Mapping, Sequence
@@ -76,7 +77,7 @@ class JobStore(Store):
             actor_id=member_id,
             now=now,
         )
-        return await self._get(connection, new.job_id)
+        return dataclasses.replace(job, held_micros=new.quote.micros)
 
     async def of_origin(self, connection: AsyncConnection, origin: str) -> Job | None:
         """Return the job that an act has made."""
