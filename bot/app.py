@@ -16,6 +16,7 @@ from bot.approvals import ApprovalService
 from bot.availability import Availability
 from bot.card_desk import CardDesk
 from bot.catalogue import Catalogue
+from bot.charts import Charts
 from bot.client import SoraBot
 from bot.config import Settings
 from bot.deletions import Deletions
@@ -39,6 +40,7 @@ from bot.quotes import QuoteService
 from bot.reconcile import Reconciler
 from bot.request_desk import RequestDesk
 from bot.sandbox.server import SandboxServer
+from bot.reports import ReportService
 from bot.servers import ServerAdmin
 from bot.shrink import ClipShrinker
 from bot.spending import SpendingService
@@ -73,6 +75,7 @@ from storage.orders import OrderStore
 from storage.outages import MarkStore, OutageStore
 from storage.pauses import PauseStore
 from storage.purses import PurseStore
+from storage.reports import ReportStore
 from storage.servers import ServerStore
 
 log = logging.getLogger(__name__)
@@ -326,11 +329,21 @@ async def open_app(
         spending = SpendingService(
             limits=limits, purses=purses, availability=availability, policy=policy, clock=clock
         )
+        charts = Charts()
+        stack.callback(charts.close)
+        reports = ReportService(
+            store=ReportStore(database),
+            servers=servers,
+            availability=availability,
+            charts=charts,
+            policy=policy,
+            clock=clock,
+        )
         cogs = (
             VideoCog(bot, jobs),
             AnimateCog(bot, jobs),
             MentionCog(bot, jobs),
-            QuotaCog(spending, alerts),
+            QuotaCog(spending, alerts, reports),
             DeletionCog(
                 Deletions(
                     store=DeletionStore(database),
@@ -358,6 +371,7 @@ async def open_app(
                     clock=clock,
                 ),
                 oversight=Oversight(search=JobSearch(database, store), acts=ActStore(database)),
+                reports=reports,
             ),
         )
         buttons = (*BUTTONS, *QUOTE_BUTTONS, *APPROVAL_BUTTONS, *OVERSIGHT_BUTTONS, *MONEY_BUTTONS)

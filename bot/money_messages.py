@@ -84,7 +84,7 @@ def quota(standings: Sequence[Standing], purse: Purse | None, *, sandbox: bool) 
     lines = [line for standing in own for line in _own_lines(standing)]
     if purse is not None:
         lines.append(fund_messages.purse_here(purse))
-    return "\n".join([*lines, *_account_line(sandbox=sandbox)])
+    return "\n".join([*lines, *account_line(sandbox=sandbox)])
 
 
 def why(standings: Sequence[Standing], purse: Purse | None, *, sandbox: bool) -> str:
@@ -100,7 +100,7 @@ def why(standings: Sequence[Standing], purse: Purse | None, *, sandbox: bool) ->
         aside = " (the purse pays instead)" if pays and ones[0].limit.layer.is_own else ""
         lines.append(f"**{name.capitalize()}**{aside}")
         lines += [f"- {standing_line(standing)}" for standing in ones]
-    return "\n".join([*lines, *_account_line(sandbox=sandbox)])
+    return "\n".join([*lines, *account_line(sandbox=sandbox)])
 
 
 def standing_line(standing: Standing) -> str:
@@ -136,7 +136,8 @@ def _binding_line(standings: Sequence[Standing], purse: Purse | None) -> str:
     return f"**Binding here: {limit_name(bound.limit)}**, {left} {limit_amount(bound.limit)}."
 
 
-def _account_line(*, sandbox: bool) -> list[str]:
+def account_line(*, sandbox: bool) -> list[str]:
+    """Say which money it is, where it is none."""
     return ["-# This is the sandbox's play money."] if sandbox else []
 
 

@@ -10,6 +10,7 @@ from bot.limits import LimitAdmin
 from bot.oversight import Oversight
 from bot.pauses import Pauses
 from bot.reconcile import Reconciler
+from bot.reports import ReportService
 from bot.servers import ServerAdmin
 from bot.spending import SpendingService
 from cogs.admin_access import AccessCommands
@@ -17,6 +18,7 @@ from cogs.admin_jobs import OversightCommands
 from cogs.admin_limits import LimitCommands
 from cogs.admin_money import FundCommands
 from cogs.admin_operator import OperatorCommands
+from cogs.admin_reports import ReportCommands
 from cogs.admin_server import ServerCommands
 
 
@@ -25,6 +27,7 @@ class AdminCog(
     LimitCommands,
     FundCommands,
     OversightCommands,
+    ReportCommands,
     OperatorCommands,
     ServerCommands,
     AccessCommands,
@@ -46,6 +49,7 @@ class AdminCog(
         spending: SpendingService,
         funds: FundAdmin,
         oversight: Oversight,
+        reports: ReportService,
     ) -> None:
         self.availability = availability
         self.reconciler = reconciler
@@ -56,3 +60,4 @@ class AdminCog(
         self.spending = spending
         self.funds = funds
         self.oversight = oversight
+        self.reports = reports

@@ -1,5 +1,7 @@
 """`/quota`: what a member has left."""
 
+import io
+
 import discord
 from discord import app_commands
 from discord.ext import commands
@@ -9,6 +11,7 @@ from bot.alerts import Alerts
 from bot.client import SoraBot, answer
 from bot.models import Purse
 from bot.quotas import Standing
+from bot.reports import ReportService
 from bot.spending import SpendingService
 from cogs.ordering import place
 
@@ -16,9 +19,10 @@ from cogs.ordering import place
 class QuotaCog(commands.GroupCog, group_name="quota", group_description="What you may spend on videos."):
     """Translates questions about quotas."""
 
-    def __init__(self, spending: SpendingService, alerts: Alerts) -> None:
+    def __init__(self, spending: SpendingService, alerts: Alerts, reports: ReportService) -> None:
         self._spending = spending
         self._alerts = alerts
+        self._reports = reports
 
     @app_commands.command()
     async def show(self, interaction: discord.Interaction[SoraBot]) -> None:
@@ -46,6 +50,17 @@ class QuotaCog(commands.GroupCog, group_name="quota", group_description="What yo
         wants = tell == "on"
         await self._alerts.choose(interaction.guild_id or 0, interaction.user.id, wants=wants)
         await answer(interaction, alert_messages.CHOSEN[wants])
+
+    @app_commands.command()
+    async def history(self, interaction: discord.Interaction[SoraBot]) -> None:
+        """Show what I spent in each of the last six months."""
+        await interaction.response.defer(ephemeral=True, thinking=True)
+        history = await self._reports.history(interaction.guild_id or 0, interaction.user.id)
+        if isinstance(history, str):
+            await answer(interaction, history)
+            return
+        chart = discord.File(io.BytesIO(await self._reports.history_chart(history)), "chart.png")
+        await answer(interaction, history.told(), attachments=[chart])
 
     async def _stand(self, interaction: discord.Interaction[SoraBot]) -> tuple[list[Standing], Purse | None]:
         """Return where every limit stands that counts for the person here, and the channel's purse."""
