@@ -115,7 +115,7 @@ def delivered(job: Job) -> str:
     """Head the message with the clip."""
     return (
         f"{_for(job)}your clip is ready: {settings_line(job.request)}\n"
-        f"-# {receipts.line(job)} · Job `{job.job_id}`"
+        f"-# {receipts.line(job, to_member=True)} · Job `{job.job_id}`"
     )
 
 

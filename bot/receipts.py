@@ -10,9 +10,13 @@ def price(quote: Quote) -> str:
     return f"{'≈' if quote.estimate else ''}{dollars(quote.micros)}"
 
 
-def line(job: Job) -> str:
-    """Write the receipt of a job's card; what is left of the budget is its owner's affair and not here."""
-    return f"{_amounts(job)} · {_budget(job)}"
+def line(job: Job, *, to_member: bool = False) -> str:
+    """Write a job's receipt, for everybody or in words to its member.
+
+    What is left of the budget is its owner's affair and not here.
+    """
+    quota = "your quota" if to_member else f"{_member(job)}'s quota"
+    return f"{_amounts(job)} · {_budget(job, quota)}"
 
 
 def left(budget: Standing | Purse) -> str:
@@ -58,10 +62,10 @@ def returned_to_member(job: Job) -> str:
     return f"{dollars(job.quote.micros)} returned to {_member(job)}'s quota"
 
 
-def _budget(job: Job) -> str:
+def _budget(job: Job, quota: str) -> str:
     match job.charge.budget:
         case Budget.MEMBER:
-            return f"{_member(job)}'s quota"
+            return quota
         case Budget.ROLE:
             return f"the limit of <@&{job.charge.subject_id}>"
         case Budget.PURSE:

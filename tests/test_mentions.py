@@ -187,12 +187,12 @@ async def test_an_unexpected_error_gives_a_reference_and_is_logged_whole(
 ) -> None:
     async with open_world(tmp_path / "data") as world:
         with sqlite3.connect(world.app.folder.database) as database:
-            database.execute("DROP TABLE limits")
+            database.execute("DROP TABLE drafts")
         database.close()
         await say(world, f"{mention(world)} a secret plan")
         (answer,) = world.answers()
         assert answer.content.startswith("Something went wrong in the bot")
-        assert "limits" not in answer.content
+        assert "drafts" not in answer.content
         reference = answer.content.split("`")[1]
         (record,) = [record for record in caplog.records if reference in record.getMessage()]
         assert record.exc_info is not None

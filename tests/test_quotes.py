@@ -273,6 +273,43 @@ async def test_a_refusal_at_confirm_can_be_taken_to_staff(world: World) -> None:
     assert await press(world, quote, "Cancel") == "Staff are asked for this video already; they decide."
 
 
+async def test_a_paused_server_confirms_nothing_until_it_goes_on(world: World) -> None:
+    quote = await quoted(world)
+    await world.ask("video-admin pause", by=world.staff, reason="Budget talks")
+    assert "Budget talks" in await press(world, quote)
+    assert await world.jobs() == []
+    await world.ask("video-admin resume", by=world.staff)
+    assert "is ordered" in await press(world, quote)
+    await world.settled()
+
+
+async def test_who_may_no_longer_order_confirms_nothing(world: World) -> None:
+    quote = await quoted(world)
+    await world.ask("video-admin access deny", by=world.staff, member=world.member)
+    told = await press(world, quote)
+    assert "is ordered" not in told
+    assert labels(quote.response.components) == ["Confirm", "Cancel"]
+    assert await world.jobs() == []
+
+
+async def test_the_roles_that_count_are_those_at_the_press(world: World) -> None:
+    role = world.guild.create_role("Artists")
+    artist = world.guild.add_member(world.env.create_user("artist"))
+    await LimitStore(world.database).set(
+        world.guild.id,
+        Limit(layer=Layer.ROLE, measure=Measure.MONTH, amount=200_000_000, subject=str(role.id)),
+        what="",
+        by=world.staff.id,
+        now=world.time.now(),
+    )
+    quote = await quoted(world, by=artist)
+    world.env.backend.add_member_role(world.guild.id, artist.id, role.id)
+    assert "$196.40 left this month." in await press(world, quote, by=artist)
+    (job,) = await world.jobs(of=artist)
+    assert (job.role_id, job.charge.subject_id) == (role.id, role.id)
+    await world.settled()
+
+
 async def test_nothing_is_confirmed_while_the_bot_stops(world: World) -> None:
     quote = await quoted(world)
     world.app.jobs.close()
