@@ -24,6 +24,8 @@ COPY storage storage
 ENV PATH=/venv/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \
+    # matplotlib keeps its list of fonts here: the bot has no home to write to.
+    MPLCONFIGDIR=/tmp/matplotlib \
     DATA_DIR=/data \
     HTTP_PORT=8080
 USER bot

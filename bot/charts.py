@@ -18,7 +18,7 @@ BACKGROUND = "#2b2d31"
 INK = "#f2f3f5"
 LINE = "#80848e"
 SPENT = "#8ea1ff"
-HELD = "#f0b232"
+HELD = "#ffd98a"
 
 MOST_LABEL = 26
 DOTS_PER_INCH = 150
