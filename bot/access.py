@@ -1,6 +1,6 @@
 """Who may order, and where: staff's access rules, on top of Discord's own Integrations page."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Protocol
 
 from bot import server_messages
@@ -43,28 +43,28 @@ def refusal(
     any person or role is allowed, one of their roles has to be. A denied channel refuses everybody; and where
     any channel is allowed, the order has to come from one of those.
     """
-    denied = {rule.subject_id for rule in rules if not rule.allows}
-    people = [rule for rule in rules if rule.allows and rule.scope is not RuleScope.CHANNEL]
-    roles = {
-        rule.subject_id for rule in people if rule.scope is RuleScope.ROLE and rule.subject_id is not None
-    }
-    channels = {
-        rule.subject_id
-        for rule in rules
-        if rule.allows and rule.scope is RuleScope.CHANNEL and rule.subject_id is not None
-    }
-    if user_id in denied:
+    allowed: dict[RuleScope, set[int | None]] = {scope: set() for scope in RuleScope}
+    denied: dict[RuleScope, set[int | None]] = {scope: set() for scope in RuleScope}
+    for rule in rules:
+        (allowed if rule.allows else denied)[rule.scope].add(rule.subject_id)
+    if user_id in denied[RuleScope.MEMBER]:
         return server_messages.denied_yourself()
-    if all(rule.subject_id != user_id for rule in people):
-        if denied & role_ids:
-            return server_messages.denied_role(role_ids & denied)
-        if people and not roles & role_ids:
-            return server_messages.needs_role(roles)
-    if channel_id in denied:
+    if user_id not in allowed[RuleScope.MEMBER]:
+        if bad := denied[RuleScope.ROLE] & role_ids:
+            return server_messages.denied_role(_known(bad))
+        roles = allowed[RuleScope.ROLE]
+        if (roles or allowed[RuleScope.MEMBER]) and not roles & role_ids:
+            return server_messages.needs_role(_known(roles))
+    if channel_id in denied[RuleScope.CHANNEL]:
         return server_messages.denied_channel(channel_id)
+    channels = allowed[RuleScope.CHANNEL]
     if channels and channel_id not in channels:
-        return server_messages.needs_channel(channels)
+        return server_messages.needs_channel(_known(channels))
     return None
+
+
+def _known(ids: Collection[int | None]) -> list[int]:
+    return [one for one in ids if one is not None]
 
 
 class Access:
