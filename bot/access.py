@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 from typing import Protocol
 
-from bot import server_messages
+from bot import access_messages
 from bot.errors import NotAllowed
 from bot.models import AccessRule, Clock, RuleScope
 from bot.pauses import Pauses
@@ -48,18 +48,18 @@ def refusal(
     for rule in rules:
         (allowed if rule.allows else denied)[rule.scope].add(rule.subject_id)
     if user_id in denied[RuleScope.MEMBER]:
-        return server_messages.denied_yourself()
+        return access_messages.denied_yourself()
     if user_id not in allowed[RuleScope.MEMBER]:
         if bad := denied[RuleScope.ROLE] & role_ids:
-            return server_messages.denied_role(_known(bad))
+            return access_messages.denied_role(_known(bad))
         roles = allowed[RuleScope.ROLE]
         if (roles or allowed[RuleScope.MEMBER]) and not roles & role_ids:
-            return server_messages.needs_role(_known(roles))
+            return access_messages.needs_role(_known(roles))
     if channel_id in denied[RuleScope.CHANNEL]:
-        return server_messages.denied_channel(channel_id)
+        return access_messages.denied_channel(channel_id)
     channels = allowed[RuleScope.CHANNEL]
     if channels and channel_id not in channels:
-        return server_messages.needs_channel(_known(channels))
+        return access_messages.needs_channel(_known(channels))
     return None
 
 
@@ -89,7 +89,7 @@ class Access:
             channel_id=asking.home_channel_id,
         )
         if sentence is not None:
-            raise NotAllowed(sentence, public_sentence=server_messages.NOT_ALLOWED_IN_PUBLIC)
+            raise NotAllowed(sentence, public_sentence=access_messages.NOT_ALLOWED_IN_PUBLIC)
 
     async def rules(self, server_id: int) -> list[AccessRule]:
         """Return a server's rules."""
@@ -126,4 +126,4 @@ class Access:
 
 def _what(rule: AccessRule) -> str:
     """Name what a rule is about for the audit log, which names people only by their row."""
-    return "" if rule.scope is RuleScope.MEMBER else server_messages.rule_subject(rule)
+    return "" if rule.scope is RuleScope.MEMBER else access_messages.rule_subject(rule)

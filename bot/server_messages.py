@@ -1,10 +1,10 @@
-"""Every sentence a person reads about a server's settings, pauses, access rules and what was deleted."""
+"""Every sentence a person reads about a server's settings, pauses and what was deleted."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 
 from bot import text
 from bot.messages import ago, at
-from bot.models import AccessRule, Pause, PauseScope, RuleScope, ServerSettings
+from bot.models import Pause, PauseScope, ServerSettings
 from bot.money import dollars
 from bot.quotas import Period
 
@@ -14,12 +14,6 @@ NO_ZONE = (
 NO_REASON = "Say in a few words why, for those whose orders are refused."
 NOT_BOTH = "Name a gateway or a model, not both."
 NOT_EVERYONE = "Everyone cannot approve requests: a limit that all may lift is none. Choose another role."
-EXACTLY_ONE = "Name exactly one of `role`, `member` and `channel`."
-
-ACCESS_RULES = """\
-A member's own rule comes first. Without one, a denied role refuses; and where people or roles are allowed, \
-a person needs one of them. A denied channel takes no orders; and where channels are allowed, only those do. \
-A thread counts as its channel. The rules bind staff too, on top of Server Settings → Integrations."""
 
 _MOST_NAMED = 10
 _MOST_REASON = 200
@@ -144,91 +138,6 @@ def _since(pause: Pause) -> str:
 
 def _reason(pause: Pause) -> str:
     return text.code(pause.reason, _MOST_REASON)
-
-
-# Access
-
-
-def rule_subject(rule: AccessRule) -> str:
-    """Mention whom or what a rule is about."""
-    match rule.scope:
-        case _ if rule.subject_id is None:
-            return "somebody forgotten"
-        case RuleScope.ROLE:
-            return f"<@&{rule.subject_id}>"
-        case RuleScope.MEMBER:
-            return f"<@{rule.subject_id}>"
-        case RuleScope.CHANNEL:
-            return f"<#{rule.subject_id}>"
-
-
-def access_set(rule: AccessRule) -> str:
-    """Answer staff who made a rule."""
-    verb = "allowed" if rule.allows else "denied"
-    return f"{rule_subject(rule)} is {verb} now. `/video-admin access show` shows all the rules together."
-
-
-def access_cleared(rule: AccessRule, *, had_one: bool) -> str:
-    """Answer staff who took a rule away."""
-    return f"There is no rule for {rule_subject(rule)} {'any more' if had_one else 'here'}."
-
-
-def access(rules: Sequence[AccessRule]) -> str:
-    """Show a server's rules, and how they work together."""
-    if not rules:
-        return f"There are no access rules: everyone here may order, in every channel.\n-# {ACCESS_RULES}"
-    lines: list[str] = []
-    for title, is_channel, allows in (
-        ("Allowed people", False, True),
-        ("Denied people", False, False),
-        ("Allowed channels", True, True),
-        ("Denied channels", True, False),
-    ):
-        named = [
-            rule_subject(rule)
-            for rule in rules
-            if rule.allows is allows and (rule.scope is RuleScope.CHANNEL) is is_channel
-        ]
-        if named:
-            lines.append(f"**{title}:** {', '.join(named)}")
-    return "\n".join([*lines, f"-# {ACCESS_RULES}"])
-
-
-def denied_yourself() -> str:
-    """Refuse a person whom staff denied."""
-    return "Staff do not let you order here. Ask them. Nothing was charged."
-
-
-def denied_role(role_ids: Collection[int]) -> str:
-    """Refuse a person for their roles."""
-    return f"Staff let nobody with {_named('<@&{}>', role_ids)} order here. Nothing was charged."
-
-
-def needs_role(role_ids: Collection[int]) -> str:
-    """Refuse a person who has none of the roles; members allowed by themselves are not named."""
-    if not role_ids:
-        return "Only people whom staff chose may order here. Ask them. Nothing was charged."
-    one = "one of " if len(role_ids) > 1 else ""
-    return f"You need {one}{_named('<@&{}>', role_ids)} to order here. Nothing was charged."
-
-
-def denied_channel(channel_id: int) -> str:
-    """Refuse a channel that staff denied."""
-    return f"No orders are taken in <#{channel_id}>. Nothing was charged."
-
-
-def needs_channel(channel_ids: Collection[int]) -> str:
-    """Refuse a channel that is none of those that staff allowed."""
-    return f"Orders are taken in {_named('<#{}>', channel_ids)}. Nothing was charged."
-
-
-NOT_ALLOWED_IN_PUBLIC = "You may not order here; `/video create` tells you why. Nothing was charged."
-
-
-def _named(form: str, ids: Collection[int]) -> str:
-    named = [form.format(one) for one in sorted(ids)[:_MOST_NAMED]]
-    more = len(ids) - len(named)
-    return ", ".join(named) + (f" and {more} more" if more else "")
 
 
 # What was deleted

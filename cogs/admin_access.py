@@ -6,7 +6,7 @@ import discord
 from discord import app_commands
 from discord.ext import commands
 
-from bot import server_messages
+from bot import access_messages
 from bot.access import Access
 from bot.client import SoraBot, answer
 from bot.errors import BadOrder
@@ -74,14 +74,14 @@ class AccessCommands(commands.Cog):
             interaction.guild_id or 0, scope, subject_id, reason=reason or "", by=interaction.user.id
         )
         rule = AccessRule(scope=scope, subject_id=subject_id, allows=False)
-        await answer(interaction, server_messages.access_cleared(rule, had_one=had_one))
+        await answer(interaction, access_messages.access_cleared(rule, had_one=had_one))
 
     @access.command()
     async def show(self, interaction: discord.Interaction[SoraBot]) -> None:
         """Show the rules and how they work together."""
         await interaction.response.defer(ephemeral=True, thinking=True)
         rules = await self.access_rules.rules(interaction.guild_id or 0)
-        await answer(interaction, server_messages.access(rules))
+        await answer(interaction, access_messages.access(rules))
 
     async def _set(
         self,
@@ -100,7 +100,7 @@ class AccessCommands(commands.Cog):
             reason=reason or "",
             by=interaction.user.id,
         )
-        await answer(interaction, server_messages.access_set(rule))
+        await answer(interaction, access_messages.access_set(rule))
 
 
 def _subject(*named: discord.abc.Snowflake | None) -> tuple[RuleScope, int]:
@@ -112,5 +112,5 @@ def _subject(*named: discord.abc.Snowflake | None) -> tuple[RuleScope, int]:
     scopes = (RuleScope.ROLE, RuleScope.MEMBER, RuleScope.CHANNEL)
     found = [(scope, one.id) for scope, one in zip(scopes, named, strict=True) if one is not None]
     if len(found) != 1:
-        raise BadOrder(server_messages.EXACTLY_ONE)
+        raise BadOrder(access_messages.EXACTLY_ONE)
     return found[0]

@@ -44,6 +44,7 @@ LAYERS = [
         "bot.receipts",
         "bot.reconcile_messages",
         "bot.server_messages",
+        "bot.access_messages",
         "bot.web",
         "storage.migrations.*",
     ],
