@@ -59,7 +59,7 @@ async def acts(world: World) -> list[tuple[str, str, str]]:
     """Return what the audit log has: act, what and why."""
     async with world.database.read() as connection:
         rows = await connection.exec_driver_sql("SELECT act, what, reason FROM acts ORDER BY rowid")
-        return [(act, what, reason) for act, what, reason in rows]
+        return [(row.act, row.what, row.reason) for row in rows]
 
 
 def used(amount: str, spent: str, held: str) -> str:
@@ -193,8 +193,8 @@ async def test_what_is_no_amount_is_refused_with_an_example(world: World, amount
 
 
 async def test_a_long_list_of_limits_is_turned_page_by_page_by_staff_alone(world: World) -> None:
-    for number in range(90):
-        role = world.guild.create_role(f"Role {number}")
+    roles = [world.guild.create_role(f"Role {number}") for number in range(90)]
+    for role in roles:
         async with world.database.write() as connection:
             await connection.exec_driver_sql(
                 "INSERT INTO limits VALUES (?, 'role', ?, 'month', 5000000)", (world.guild.id, role.id)
@@ -202,7 +202,7 @@ async def test_a_long_list_of_limits_is_turned_page_by_page_by_staff_alone(world
     result = await world.staff.slash(world.channel, "video-admin quota show")
     assert "More" in str(result.response.components)
     pressed = await click(world.staff, result, "More")
-    assert f"<@&{role.id}>" in str(pressed.response.components)
+    assert f"<@&{roles[-1].id}>" in str(pressed.response.components)
     assert "Back" in str(pressed.response.components)
 
     world.env.backend.delete_role(world.guild.id, world.guild.roles["Staff"].id)
@@ -270,7 +270,7 @@ async def test_each_layer_refuses_in_its_own_name_with_all_its_numbers(tmp_path:
     ],
 )
 async def test_the_operators_caps_refuse_whatever_staff_allow(
-    tmp_path: Path, settings: dict[str, str], name: str
+    tmp_path: Path, settings: dict[str, Any], name: str
 ) -> None:
     async with open_world(tmp_path / "data", **settings) as world:
         await staff_set(world, "1000", member=world.member)
@@ -388,7 +388,7 @@ async def test_a_thread_counts_in_the_channel_it_belongs_to(world: World) -> Non
 
 
 async def test_why_shows_every_layer_that_applies_here_and_names_the_binding_one(tmp_path: Path) -> None:
-    settings = {"operator_limits": "month 500", "apixo_limits": "day 40, at once 9"}
+    settings: dict[str, Any] = {"operator_limits": "month 500", "apixo_limits": "day 40, at once 9"}
     async with open_world(tmp_path / "data", **settings) as world:
         role = world.guild.create_role("Designers")
         painter = world.guild.add_member(world.env.create_user("painter"), roles=[role])
@@ -536,7 +536,7 @@ async def test_every_layer_counts_in_every_period(books: Books, layer: Layer, me
     subject = {Layer.ROLE: ROLE, Layer.CHANNEL: CHANNEL}.get(layer, "")
     more = {"user_id": ALICE} if layer is Layer.MEMBER else {}
     await limit(books, layer, 70 * CENT, subject, measure=measure, **more)
-    roles = {"role_ids": frozenset({ROLE})}
+    roles: dict[str, Any] = {"role_ids": frozenset({ROLE})}
 
     await books.bring(await books.place(30 * CENT, **roles), Stage.DONE)
     await books.place(30 * CENT, **roles)

@@ -113,7 +113,7 @@ async def test_a_purse_that_cannot_pay_leaves_the_job_to_the_members_quota_and_s
     ],
 )
 async def test_limits_of_channel_server_and_operator_hold_over_a_purse(
-    tmp_path: Path, settings: dict[str, str], whose: dict[str, Any] | None, name: str
+    tmp_path: Path, settings: dict[str, Any], whose: dict[str, Any] | None, name: str
 ) -> None:
     async with open_world(tmp_path / "data", **settings) as world:
         await purse(world, "open", amount="50")

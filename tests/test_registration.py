@@ -6,7 +6,7 @@ from typing import Any
 from tests.acting import forget_registration
 from tests.world import World, open_world
 
-SUBCOMMAND, GROUP, STRING, INTEGER, BOOLEAN, USER, ATTACHMENT = 1, 2, 3, 4, 5, 6, 11
+SUBCOMMAND, GROUP, STRING, INTEGER, BOOLEAN, USER, CHANNEL, ROLE, ATTACHMENT = 1, 2, 3, 4, 5, 6, 7, 8, 11
 MANAGE_SERVER = 1 << 5
 
 
@@ -73,16 +73,19 @@ async def test_staff_commands_ask_for_manage_server_and_the_others_for_nothing(w
         assert found[name].get("default_member_permissions") is None
 
 
-async def test_a_limit_is_set_by_amount_and_member(world: World) -> None:
+async def test_a_limit_needs_an_amount_and_may_name_whose_it_is(world: World) -> None:
     quota = options(commands(world)["video-admin"])["quota"]
     assert quota["type"] == GROUP
     given = {
         name: [(option["name"], option["type"], option["required"]) for option in command["options"]]
         for name, command in options(quota).items()
     }
+    whose = [("member", USER, False), ("role", ROLE, False), ("channel", CHANNEL, False)]
+    more = [("period", STRING, False), ("reason", STRING, False)]
     assert given == {
-        "set": [("amount", STRING, True), ("member", USER, True)],
-        "clear": [("member", USER, True)],
+        "set": [("amount", STRING, True), *whose, *more],
+        "clear": [*whose, *more],
+        "show": whose,
     }
 
 
