@@ -43,6 +43,8 @@ class Report:
 
     def told(self, names: Sequence[str]) -> str:
         """Write the report with the names of those listed."""
+        if not self.rows:
+            return report_messages.no_jobs(self.named)
         return report_messages.report(
             self.named,
             self.by,
@@ -60,8 +62,15 @@ class History:
     months: list[tuple[NamedPeriod, Spent, int]]
     is_sandbox: bool
 
+    @property
+    def has_jobs(self) -> bool:
+        """Whether the member ordered anything in these months."""
+        return any(spent.jobs for _, spent, _ in self.months)
+
     def told(self) -> str:
         """Write the history."""
+        if not self.has_jobs:
+            return report_messages.NO_HISTORY
         return report_messages.history(self.months, sandbox=self.is_sandbox)
 
 
@@ -89,8 +98,8 @@ class ReportService:
         """Return periods to choose from: what people read, and what `of_period` takes."""
         return periods.offered(await self._zone(server_id), self._clock())
 
-    async def of_period(self, server_id: int, typed: str, by: By, *, most_bytes: int) -> Report | str:
-        """Return a server's report with a file of at most so many bytes, or a sentence where there is none.
+    async def of_period(self, server_id: int, typed: str, by: By, *, most_bytes: int) -> Report:
+        """Return a server's report, with a file of at most so many bytes.
 
         Raises:
             BadOrder: what was typed is no period.
@@ -101,8 +110,6 @@ class ReportService:
         found = await self._store.of_period(
             server_id, self._availability.account, named.period, by, most_bytes=most_bytes
         )
-        if not found.rows:
-            return report_messages.no_jobs(named)
         return Report(
             named=named,
             by=by,
@@ -118,13 +125,11 @@ class ReportService:
         title = report_messages.chart_title(report.named, report.by, sum(report.rows, Spent()))
         return await self._draw(title, report_messages.folded(report.rows, names, MOST_CHARTED))
 
-    async def history(self, server_id: int, user_id: int) -> History | str:
-        """Return what a person spent in the last months, or a sentence where they ordered nothing."""
+    async def history(self, server_id: int, user_id: int) -> History:
+        """Return what a person spent in the last months."""
         months = periods.months(MONTHS, await self._zone(server_id), self._clock())
         account = self._availability.account
         found = await self._store.of_member(server_id, account, user_id, [month.period for month in months])
-        if not any(spent.jobs for spent, _ in found):
-            return report_messages.NO_HISTORY
         return History(
             months=[(month, *one) for month, one in zip(months, found, strict=True)],
             is_sandbox=account is Account.SANDBOX,

@@ -34,13 +34,12 @@ class ReportCommands(commands.Cog):
         report = await self.reports.of_period(
             interaction.guild_id or 0, period, By(by), most_bytes=interaction.filesize_limit
         )
-        if isinstance(report, str):
-            await answer(interaction, report)
-            return
         names = await _names(interaction.guild, report.by, report.listed)
-        files = [discord.File(io.BytesIO(await self.reports.chart(report, names)), "chart.png")]
-        if report.file is not None:
-            files.append(discord.File(io.BytesIO(report.file), report.file_name))
+        files: list[discord.File] = []
+        if report.rows:
+            files.append(discord.File(io.BytesIO(await self.reports.chart(report, names)), "chart.png"))
+            if report.file is not None:
+                files.append(discord.File(io.BytesIO(report.file), report.file_name))
         await answer(interaction, report.told(names), attachments=files)
 
     @report.autocomplete("period")

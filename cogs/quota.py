@@ -56,11 +56,10 @@ class QuotaCog(commands.GroupCog, group_name="quota", group_description="What yo
         """Show what I spent in each of the last six months."""
         await interaction.response.defer(ephemeral=True, thinking=True)
         history = await self._reports.history(interaction.guild_id or 0, interaction.user.id)
-        if isinstance(history, str):
-            await answer(interaction, history)
-            return
-        chart = discord.File(io.BytesIO(await self._reports.history_chart(history)), "chart.png")
-        await answer(interaction, history.told(), attachments=[chart])
+        files: list[discord.File] = []
+        if history.has_jobs:
+            files.append(discord.File(io.BytesIO(await self._reports.history_chart(history)), "chart.png"))
+        await answer(interaction, history.told(), attachments=files)
 
     async def _stand(self, interaction: discord.Interaction[SoraBot]) -> tuple[list[Standing], Purse | None]:
         """Return where every limit stands that counts for the person here, and the channel's purse."""
