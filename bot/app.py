@@ -1,11 +1,11 @@
-"""The composition root: opens, wires, starts and closes everything; nothing else constructs."""
+"""The composition root: wires, starts and closes everything; `ground.py` opens what it stands on."""
 
 import asyncio
 import contextlib
+import dataclasses
 import datetime as dt
 import logging
-import secrets
-from collections.abc import AsyncGenerator, Coroutine, MutableMapping
+from collections.abc import AsyncGenerator, Coroutine, Mapping, MutableMapping
 from typing import Any
 
 from bot import media, pacing
@@ -13,34 +13,25 @@ from bot.access import Access
 from bot.acts import Acts
 from bot.alerts import Alerts
 from bot.approvals import ApprovalService
-from bot.availability import Availability
 from bot.card_desk import CardDesk
-from bot.catalogue import Catalogue
 from bot.charts import Charts
 from bot.client import SoraBot
 from bot.config import Settings
 from bot.deletions import Deletions
 from bot.delivery import Delivery
-from bot.errors import SettingsError
 from bot.funds import FundAdmin
 from bot.gate import Gate
-from bot.gateways.apixo import ApixoGateway
-from bot.gateways.base import Gateway, GatewayHttp
-from bot.gateways.download import ClipFetcher
-from bot.gateways.pixazo import PixazoGateway
+from bot.ground import Ground, open_ground
 from bot.jobs import JobService
 from bot.lane import Lane
 from bot.limits import LimitAdmin
 from bot.models import Account, Clock, Sleep, utc_now
 from bot.notices import Notices
 from bot.oversight import Oversight
-from bot.pauses import Pauses
-from bot.quotas import Policy
 from bot.quotes import QuoteService
 from bot.reconcile import Reconciler
-from bot.request_desk import RequestDesk
-from bot.sandbox.server import SandboxServer
 from bot.reports import ReportService
+from bot.request_desk import RequestDesk
 from bot.servers import ServerAdmin
 from bot.shrink import ClipShrinker
 from bot.spending import SpendingService
@@ -64,7 +55,6 @@ from storage.alerts import AlertStore
 from storage.approvals import ApprovalStore
 from storage.audit import ActStore
 from storage.balances import BalanceStore
-from storage.database import Database
 from storage.deletions import DeletionStore
 from storage.folder import DataFolder
 from storage.grants import GrantStore
@@ -72,8 +62,7 @@ from storage.job_search import JobSearch
 from storage.jobs import JobStore
 from storage.limits import LimitStore
 from storage.orders import OrderStore
-from storage.outages import MarkStore, OutageStore
-from storage.pauses import PauseStore
+from storage.outages import MarkStore
 from storage.purses import PurseStore
 from storage.reports import ReportStore
 from storage.servers import ServerStore
@@ -92,16 +81,12 @@ class App:
         *,
         bot: SoraBot,
         jobs: JobService,
-        requests: RequestDesk,
-        gate: Gate,
-        alerts: Alerts,
         worker: JobWorker,
         delivery: Delivery,
         desk: CardDesk,
         acts: Acts,
-        reconciler: Reconciler,
-        sweep: Coroutine[Any, Any, None],
         folder: DataFolder,
+        parts: Mapping[str, Coroutine[Any, Any, None]],
     ) -> None:
         self.bot = bot
         self.jobs = jobs
@@ -111,15 +96,7 @@ class App:
         self.folder = folder
         self.failed = asyncio.Event()
         self._acts = acts
-        self._parts: dict[str, Coroutine[Any, Any, None]] = {
-            "worker": worker.run(),
-            "gate": gate.run(),
-            "alerts": alerts.run(),
-            "cards": desk.run(),
-            "requests": requests.run(),
-            "balances": reconciler.run(),
-            "sweep": sweep,
-        }
+        self._parts = parts
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
@@ -173,268 +150,238 @@ async def open_app(
     Raises:
         StartupError: with one line that says why, and its exit code.
     """
-    catalogue = Catalogue.load(settings.models_file)
-    if settings.default_model is not None and settings.default_model not in catalogue.models:
-        raise SettingsError(
-            f"DEFAULT_MODEL: there is no {settings.default_model!r}; there are {', '.join(catalogue.models)}."
-        )
-    policy = Policy(
-        default_member_micros=settings.default_user_monthly_limit,
-        caps=settings.caps,
-        zone=settings.timezone,
-    )
     async with contextlib.AsyncExitStack() as stack:
-        folder = stack.enter_context(DataFolder(settings.data_dir))
-        database = Database(folder.database)
-        stack.push_async_callback(database.close)
-        await database.migrate()
-        http = await stack.enter_async_context(GatewayHttp(clock=clock))
-        gateways = _gateways(settings, http)
-        trusted = set(settings.trusted_hosts)
-        if not gateways:
-            sandbox = await stack.enter_async_context(
-                SandboxServer(
-                    folder=folder.sandbox,
-                    clock=clock,
-                    api_key=(key := secrets.token_urlsafe(16)),
-                    picture_origins=picture_origins if picture_origins is not None else {},
-                    render_seconds=render_seconds,
-                )
+        ground = await stack.enter_async_context(
+            open_ground(
+                settings,
+                clock=clock,
+                sleep=sleep,
+                picture_origins=picture_origins,
+                render_seconds=render_seconds,
             )
-            gateways = _sandbox_gateways(sandbox, http, key)
-            trusted.add(sandbox.host)
-        fetcher = await stack.enter_async_context(ClipFetcher(trusted_hosts=trusted))
-        store = JobStore(database, pictures=folder.pictures, clips=folder.clips)
-        await _check_open_jobs(store, catalogue)
-        pauses = Pauses(PauseStore(database), clock=clock)
-        await pauses.load()
-        availability = Availability(
-            catalogue,
-            OutageStore(database),
-            gateways=gateways,
-            unprobed=[name for name, gateway in gateways.items() if not gateway.tells_balance],
-            default_model=settings.default_model,
-            pauses=pauses,
-            clock=clock,
         )
-        await availability.load()
-        bot = SoraBot(marks=MarkStore(database), allowed_servers=settings.allowed_servers)
-        turnstile = Turnstile(
-            1 / pacing.DISCORD_REQUESTS_PER_SECOND, clock=clock, sleep=sleep, name="discord"
-        )
-        stack.push_async_callback(turnstile.close)
-        delivery = Delivery(bot, catalogue, shrinker=ClipShrinker(), turnstile=turnstile, clock=clock)
-        acts = Acts()
-        desk = CardDesk(delivery, store, catalogue, acts=acts, clock=clock, sleep=sleep)
-        lanes = {
-            model_id: Lane(model_id, model.limits, clock=clock, sleep=sleep)
-            for model_id, model in catalogue.models.items()
-        }
-        for lane in lanes.values():
-            stack.push_async_callback(lane.close)
-        gate = Gate(
-            store=store,
-            availability=availability,
-            gateways=gateways,
-            lanes=lanes,
-            pictures=delivery,
-            desk=desk,
-            clock=clock,
-            sleep=sleep,
-        )
-        worker = JobWorker(
-            store=store,
-            catalogue=catalogue,
-            lanes=lanes,
-            gate=gate,
-            submitter=Submitter(
-                store=store,
-                catalogue=catalogue,
-                gateways=gateways,
-                lanes=lanes,
-                gate=gate,
-                desk=desk,
-                acts=acts,
-                clock=clock,
-                sleep=sleep,
-            ),
-            watcher=Watcher(
-                catalogue=catalogue,
-                gateways=gateways,
-                lanes=lanes,
-                gate=gate,
-                clock=clock,
-                sleep=sleep,
-            ),
-            fetcher=fetcher,
-            channels=delivery,
-            desk=desk,
-            acts=acts,
-            clips=folder.clips,
-            clock=clock,
-            sleep=sleep,
-        )
-        orders = OrderStore(database, store)
-        servers = ServerStore(database)
-        notices = Notices(bot, turnstile=turnstile)
-        alerts = Alerts(
-            store=AlertStore(database),
-            servers=servers,
-            notices=notices,
-            driver=worker,
-            acts=acts,
-            clock=clock,
-            sleep=sleep,
-        )
-        access_rules = AccessStore(database)
-        access = Access(store=access_rules, pauses=pauses, clock=clock)
-        jobs = JobService(
-            store=store,
-            orders=orders,
-            access=access,
-            availability=availability,
-            pictures=media.PictureRoom(folder.pictures),
-            policy=policy,
-            driver=alerts,
-            clock=clock,
-        )
-        quotes = QuoteService(orders=orders, jobs=jobs, availability=availability, policy=policy, clock=clock)
-        asked = ApprovalStore(database, orders)
-        requests = RequestDesk(store=asked, orders=orders, board=notices, clock=clock, sleep=sleep)
-        approvals = ApprovalService(
-            store=asked,
-            orders=orders,
-            servers=servers,
-            access=access,
-            availability=availability,
-            desk=requests,
-            members=notices,
-            policy=policy,
-            driver=alerts,
-            clock=clock,
-        )
-        reconciler = Reconciler(
-            gateways=gateways if availability.account is Account.REAL else {},
-            store=BalanceStore(database),
-            marks=MarkStore(database),
-            notices=notices,
-            threshold_micros=settings.reconcile_threshold,
-            low_micros=settings.low_balance,
-            zone=settings.timezone,
-            clock=clock,
-            sleep=sleep,
-        )
-        limits = LimitStore(database)
-        purses = PurseStore(database)
-        spending = SpendingService(
-            limits=limits, purses=purses, availability=availability, policy=policy, clock=clock
-        )
-        charts = Charts()
-        stack.callback(charts.close)
-        reports = ReportService(
-            store=ReportStore(database),
-            servers=servers,
-            availability=availability,
-            charts=charts,
-            policy=policy,
-            clock=clock,
-        )
-        cogs = (
-            VideoCog(bot, jobs),
-            AnimateCog(bot, jobs),
-            MentionCog(bot, jobs),
-            QuotaCog(spending, alerts, reports),
-            DeletionCog(
-                Deletions(
-                    store=DeletionStore(database),
-                    servers=servers,
-                    access=access_rules,
-                    notices=notices,
-                    clock=clock,
-                )
-            ),
-            AdminCog(
-                availability=availability,
-                reconciler=reconciler,
-                servers=ServerAdmin(store=servers, policy=policy, clock=clock),
-                pauses=pauses,
-                access_rules=access,
-                limits=LimitAdmin(store=limits, policy=policy, clock=clock),
-                spending=spending,
-                funds=FundAdmin(
-                    purses=purses,
-                    grants=GrantStore(database, store),
-                    servers=servers,
-                    availability=availability,
-                    desk=desk,
-                    policy=policy,
-                    clock=clock,
-                ),
-                oversight=Oversight(search=JobSearch(database, store), acts=ActStore(database)),
-                reports=reports,
-            ),
-        )
-        buttons = (*BUTTONS, *QUOTE_BUTTONS, *APPROVAL_BUTTONS, *OVERSIGHT_BUTTONS, *MONEY_BUTTONS)
-        bot.attach(jobs, quotes, approvals, cogs, buttons)
-        app = App(
-            bot=bot,
-            jobs=jobs,
-            requests=requests,
-            gate=gate,
-            alerts=alerts,
-            worker=worker,
-            delivery=delivery,
-            desk=desk,
-            acts=acts,
-            reconciler=reconciler,
-            sweep=_sweep(folder, store, dt.timedelta(days=settings.keep_days), clock, sleep),
-            folder=folder,
-        )
+        app = _wire(ground, stack)
         stack.push_async_callback(app.stop)
         yield app
 
 
-def _gateways(settings: Settings, http: GatewayHttp) -> dict[str, Gateway]:
-    """Build the gateways that have a key."""
-    found: dict[str, Gateway] = {}
-    if settings.apixo_api_key is not None:
-        found["apixo"] = ApixoGateway(
-            http,
-            name="apixo",
-            base_url=str(settings.apixo_base_url),
-            key=settings.apixo_api_key.get_secret_value(),
-            route=settings.apixo_route,
-        )
-    if settings.pixazo_api_key is not None:
-        found["pixazo"] = PixazoGateway(
-            http,
-            name="pixazo",
-            base_url=str(settings.pixazo_base_url),
-            key=settings.pixazo_api_key.get_secret_value(),
-        )
-    return found
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Way:
+    """What takes jobs along, and what it needs of Discord."""
+
+    turnstile: Turnstile
+    delivery: Delivery
+    acts: Acts
+    desk: CardDesk
+    gate: Gate
+    worker: JobWorker
 
 
-def _sandbox_gateways(sandbox: SandboxServer, http: GatewayHttp, key: str) -> dict[str, Gateway]:
-    """Build the same clients for the stand-ins."""
-    return {
-        "sandbox-apixo": ApixoGateway(
-            http, name="sandbox-apixo", base_url=sandbox.apixo_base_url, key=key, route="auto"
-        ),
-        "sandbox-pixazo": PixazoGateway(
-            http, name="sandbox-pixazo", base_url=sandbox.pixazo_base_url, key=key
-        ),
+def _wire(ground: Ground, stack: contextlib.AsyncExitStack) -> App:
+    """Build the bot upon what was opened: the way of a job first, then what people can do."""
+    clock, sleep, database = ground.clock, ground.sleep, ground.database
+    bot = SoraBot(marks=MarkStore(database), allowed_servers=ground.settings.allowed_servers)
+    way = _wire_way(ground, bot, stack)
+    notices = Notices(bot, turnstile=way.turnstile)
+    servers = ServerStore(database)
+    alerts = Alerts(
+        store=AlertStore(database),
+        servers=servers,
+        notices=notices,
+        driver=way.worker,
+        acts=way.acts,
+        clock=clock,
+        sleep=sleep,
+    )
+    reconciler = Reconciler(
+        gateways=ground.gateways if ground.availability.account is Account.REAL else {},
+        store=BalanceStore(database),
+        marks=MarkStore(database),
+        notices=notices,
+        threshold_micros=ground.settings.reconcile_threshold,
+        low_micros=ground.settings.low_balance,
+        zone=ground.settings.timezone,
+        clock=clock,
+        sleep=sleep,
+    )
+    orders = OrderStore(database, ground.store)
+    access = Access(store=AccessStore(database), pauses=ground.pauses, clock=clock)
+    jobs = JobService(
+        store=ground.store,
+        orders=orders,
+        access=access,
+        availability=ground.availability,
+        pictures=media.PictureRoom(ground.folder.pictures),
+        policy=ground.policy,
+        driver=alerts,
+        clock=clock,
+    )
+    quotes = QuoteService(
+        orders=orders, jobs=jobs, availability=ground.availability, policy=ground.policy, clock=clock
+    )
+    asked = ApprovalStore(database, orders)
+    requests = RequestDesk(store=asked, orders=orders, board=notices, clock=clock, sleep=sleep)
+    approvals = ApprovalService(
+        store=asked,
+        orders=orders,
+        servers=servers,
+        access=access,
+        availability=ground.availability,
+        desk=requests,
+        members=notices,
+        policy=ground.policy,
+        driver=alerts,
+        clock=clock,
+    )
+    charts = Charts()
+    stack.callback(charts.close)
+    reports = ReportService(
+        store=ReportStore(database),
+        servers=servers,
+        availability=ground.availability,
+        charts=charts,
+        policy=ground.policy,
+        clock=clock,
+    )
+    spending = SpendingService(
+        limits=LimitStore(database),
+        purses=PurseStore(database),
+        availability=ground.availability,
+        policy=ground.policy,
+        clock=clock,
+    )
+    deletions = Deletions(
+        store=DeletionStore(database),
+        servers=servers,
+        access=AccessStore(database),
+        notices=notices,
+        clock=clock,
+    )
+    admin = _wire_admin(ground, way, access=access, reconciler=reconciler, reports=reports, spending=spending)
+    cogs = (
+        VideoCog(bot, jobs),
+        AnimateCog(bot, jobs),
+        MentionCog(bot, jobs),
+        QuotaCog(spending, alerts, reports),
+        DeletionCog(deletions),
+        admin,
+    )
+    buttons = (*BUTTONS, *QUOTE_BUTTONS, *APPROVAL_BUTTONS, *OVERSIGHT_BUTTONS, *MONEY_BUTTONS)
+    bot.attach(jobs, quotes, approvals, cogs, buttons)
+    keep = dt.timedelta(days=ground.settings.keep_days)
+    return App(
+        bot=bot,
+        jobs=jobs,
+        worker=way.worker,
+        delivery=way.delivery,
+        desk=way.desk,
+        acts=way.acts,
+        folder=ground.folder,
+        parts={
+            "worker": way.worker.run(),
+            "gate": way.gate.run(),
+            "cards": way.desk.run(),
+            "alerts": alerts.run(),
+            "requests": requests.run(),
+            "balances": reconciler.run(),
+            "sweep": _sweep(ground.folder, ground.store, keep, clock, sleep),
+        },
+    )
+
+
+def _wire_way(ground: Ground, bot: SoraBot, stack: contextlib.AsyncExitStack) -> _Way:
+    """Build what takes a job from its card to its clip."""
+    clock, sleep, store, catalogue = ground.clock, ground.sleep, ground.store, ground.catalogue
+    turnstile = Turnstile(1 / pacing.DISCORD_REQUESTS_PER_SECOND, clock=clock, sleep=sleep, name="discord")
+    stack.push_async_callback(turnstile.close)
+    delivery = Delivery(bot, catalogue, shrinker=ClipShrinker(), turnstile=turnstile, clock=clock)
+    acts = Acts()
+    desk = CardDesk(delivery, store, catalogue, acts=acts, clock=clock, sleep=sleep)
+    lanes = {
+        model_id: Lane(model_id, model.limits, clock=clock, sleep=sleep)
+        for model_id, model in catalogue.models.items()
     }
+    for lane in lanes.values():
+        stack.push_async_callback(lane.close)
+    gate = Gate(
+        store=store,
+        availability=ground.availability,
+        gateways=ground.gateways,
+        lanes=lanes,
+        pictures=delivery,
+        desk=desk,
+        clock=clock,
+        sleep=sleep,
+    )
+    submitter = Submitter(
+        store=store,
+        catalogue=catalogue,
+        gateways=ground.gateways,
+        lanes=lanes,
+        gate=gate,
+        desk=desk,
+        acts=acts,
+        clock=clock,
+        sleep=sleep,
+    )
+    watcher = Watcher(
+        catalogue=catalogue,
+        gateways=ground.gateways,
+        lanes=lanes,
+        gate=gate,
+        clock=clock,
+        sleep=sleep,
+    )
+    worker = JobWorker(
+        store=store,
+        catalogue=catalogue,
+        lanes=lanes,
+        gate=gate,
+        submitter=submitter,
+        watcher=watcher,
+        fetcher=ground.fetcher,
+        channels=delivery,
+        desk=desk,
+        acts=acts,
+        clips=ground.folder.clips,
+        clock=clock,
+        sleep=sleep,
+    )
+    return _Way(turnstile=turnstile, delivery=delivery, acts=acts, desk=desk, gate=gate, worker=worker)
 
 
-async def _check_open_jobs(store: JobStore, catalogue: Catalogue) -> None:
-    """Refuse a catalogue that no longer knows what is being rendered."""
-    unknown = {job.request.model for job in await store.unfinished()} - set(catalogue.models)
-    if unknown:
-        raise SettingsError(
-            f"MODELS_FILE: there are open jobs of {min(unknown)}, which it no longer has. Keep the entry, "
-            'with status = "retired", until they are done.'
-        )
+def _wire_admin(
+    ground: Ground,
+    way: _Way,
+    *,
+    access: Access,
+    reconciler: Reconciler,
+    reports: ReportService,
+    spending: SpendingService,
+) -> AdminCog:
+    """Build what staff and the operator can do."""
+    database, policy, clock = ground.database, ground.policy, ground.clock
+    servers = ServerStore(database)
+    return AdminCog(
+        availability=ground.availability,
+        reconciler=reconciler,
+        servers=ServerAdmin(store=servers, policy=policy, clock=clock),
+        pauses=ground.pauses,
+        access_rules=access,
+        limits=LimitAdmin(store=LimitStore(database), policy=policy, clock=clock),
+        spending=spending,
+        funds=FundAdmin(
+            purses=PurseStore(database),
+            grants=GrantStore(database, ground.store),
+            servers=servers,
+            availability=ground.availability,
+            desk=way.desk,
+            policy=policy,
+            clock=clock,
+        ),
+        oversight=Oversight(search=JobSearch(database, ground.store), acts=ActStore(database)),
+        reports=reports,
+    )
 
 
 async def _sweep(folder: DataFolder, store: JobStore, keep: dt.timedelta, clock: Clock, sleep: Sleep) -> None:

@@ -107,12 +107,14 @@ class SoraBot(commands.Bot):
 
     async def operator_ids(self) -> frozenset[int]:
         """Return who owns the bot's Discord application, a person or the members of a team."""
-        if self.owner_id is None and not self.owner_ids:
-            application = await self.application_info()
-            if application.team is not None:
-                return frozenset(member.id for member in application.team.members)
-            return frozenset({application.owner.id})
-        return frozenset(self.owner_ids or ()) | ({self.owner_id} if self.owner_id is not None else set())
+        if self.owner_id is not None:
+            return frozenset({self.owner_id})
+        if self.owner_ids:
+            return frozenset(self.owner_ids)
+        application = await self.application_info()
+        if application.team is not None:
+            return frozenset(member.id for member in application.team.members)
+        return frozenset({application.owner.id})
 
     async def check_operator(self, user: discord.User | discord.Member) -> None:
         """Refuse everybody but the bot's operator.

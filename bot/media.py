@@ -234,7 +234,7 @@ def _redrawn(
     left, top = (image.width - width) // 2, (image.height - height) // 2
     fitted = _plain(image)
     if fitted.size != goal:
-        fitted = fitted.resize(  # pyright: ignore[reportUnknownMemberType] - one overload names NumPy
+        fitted = fitted.resize(
             goal, Image.Resampling.LANCZOS, box=(left, top, left + width, top + height), reducing_gap=3.0
         )
     return fitted.transpose(turn) if turn is not None else fitted

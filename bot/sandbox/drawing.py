@@ -49,7 +49,7 @@ def background(clip: Clip) -> Image.Image:
         few.putpixel((column, 0), colour)
         few.putpixel((len(_SKY) - 1 - column, 1), colour)
     size = (clip.width + DRIFT_PIXELS, clip.height)
-    return few.resize(size, Image.Resampling.BICUBIC)  # pyright: ignore[reportUnknownMemberType] - numpy
+    return few.resize(size, Image.Resampling.BICUBIC)
 
 
 def card(clip: Clip) -> Image.Image:
@@ -124,7 +124,7 @@ def sample_picture() -> bytes:
     for row, colour in enumerate(_SKY):
         column.putpixel((0, row), colour)
     size = (width * finer, height * finer)
-    image = column.resize(size, Image.Resampling.BICUBIC)  # pyright: ignore[reportUnknownMemberType] - numpy
+    image = column.resize(size, Image.Resampling.BICUBIC)
     draw = ImageDraw.Draw(image)
     draw.circle((size[0] * 0.66, size[1] * 0.5), size[1] * 0.13, fill=(255, 236, 190))
     for shade, left, top, wide in (
@@ -136,5 +136,5 @@ def sample_picture() -> bytes:
         right = left + wide
         draw.ellipse((size[0] * left, size[1] * top, size[0] * right, size[1] * (top + 1)), fill=shade)
     with io.BytesIO() as file:
-        image.resize((width, height), Image.Resampling.LANCZOS).save(file, "PNG")  # pyright: ignore[reportUnknownMemberType] - numpy
+        image.resize((width, height), Image.Resampling.LANCZOS).save(file, "PNG")
         return file.getvalue()

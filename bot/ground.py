@@ -1,0 +1,159 @@
+"""What everything stands on: the folder, the database, the catalogue and the gateways, opened in order."""
+
+import contextlib
+import dataclasses
+import secrets
+from collections.abc import AsyncGenerator, Mapping, MutableMapping
+
+from bot.availability import Availability
+from bot.catalogue import Catalogue
+from bot.config import Settings
+from bot.errors import SettingsError
+from bot.gateways.apixo import ApixoGateway
+from bot.gateways.base import Gateway, GatewayHttp
+from bot.gateways.download import ClipFetcher
+from bot.gateways.pixazo import PixazoGateway
+from bot.models import Clock, Sleep
+from bot.pauses import Pauses
+from bot.quotas import Policy
+from bot.sandbox.server import SandboxServer
+from storage.database import Database
+from storage.folder import DataFolder
+from storage.jobs import JobStore
+from storage.outages import OutageStore
+from storage.pauses import PauseStore
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Ground:
+    """What was opened. Everything else is built on it, and closed before it."""
+
+    settings: Settings
+    catalogue: Catalogue
+    policy: Policy
+    folder: DataFolder
+    database: Database
+    store: JobStore
+    gateways: Mapping[str, Gateway]
+    fetcher: ClipFetcher
+    pauses: Pauses
+    availability: Availability
+    clock: Clock
+    sleep: Sleep
+
+
+@contextlib.asynccontextmanager
+async def open_ground(
+    settings: Settings,
+    *,
+    clock: Clock,
+    sleep: Sleep,
+    picture_origins: MutableMapping[str, str] | None,
+    render_seconds: float,
+) -> AsyncGenerator[Ground]:
+    """Open it all, and close it in reverse. Without a key the gateways are the sandbox's.
+
+    Raises:
+        StartupError: with one line that says why, and its exit code.
+    """
+    catalogue = Catalogue.load(settings.models_file)
+    if settings.default_model is not None and settings.default_model not in catalogue.models:
+        raise SettingsError(
+            f"DEFAULT_MODEL: there is no {settings.default_model!r}; there are {', '.join(catalogue.models)}."
+        )
+    async with contextlib.AsyncExitStack() as stack:
+        folder = stack.enter_context(DataFolder(settings.data_dir))
+        database = Database(folder.database)
+        stack.push_async_callback(database.close)
+        await database.migrate()
+        http = await stack.enter_async_context(GatewayHttp(clock=clock))
+        gateways = _gateways(settings, http)
+        trusted = set(settings.trusted_hosts)
+        if not gateways:
+            sandbox = await stack.enter_async_context(
+                SandboxServer(
+                    folder=folder.sandbox,
+                    clock=clock,
+                    api_key=(key := secrets.token_urlsafe(16)),
+                    picture_origins=picture_origins if picture_origins is not None else {},
+                    render_seconds=render_seconds,
+                )
+            )
+            gateways = _sandbox_gateways(sandbox, http, key)
+            trusted.add(sandbox.host)
+        fetcher = await stack.enter_async_context(ClipFetcher(trusted_hosts=trusted))
+        store = JobStore(database, pictures=folder.pictures, clips=folder.clips)
+        await _check_open_jobs(store, catalogue)
+        pauses = Pauses(PauseStore(database), clock=clock)
+        await pauses.load()
+        availability = Availability(
+            catalogue,
+            OutageStore(database),
+            gateways=gateways,
+            unprobed=[name for name, gateway in gateways.items() if not gateway.tells_balance],
+            default_model=settings.default_model,
+            pauses=pauses,
+            clock=clock,
+        )
+        await availability.load()
+        yield Ground(
+            settings=settings,
+            catalogue=catalogue,
+            policy=Policy(
+                default_member_micros=settings.default_user_monthly_limit,
+                caps=settings.caps,
+                zone=settings.timezone,
+            ),
+            folder=folder,
+            database=database,
+            store=store,
+            gateways=gateways,
+            fetcher=fetcher,
+            pauses=pauses,
+            availability=availability,
+            clock=clock,
+            sleep=sleep,
+        )
+
+
+def _gateways(settings: Settings, http: GatewayHttp) -> dict[str, Gateway]:
+    """Build the gateways that have a key."""
+    found: dict[str, Gateway] = {}
+    if settings.apixo_api_key is not None:
+        found["apixo"] = ApixoGateway(
+            http,
+            name="apixo",
+            base_url=str(settings.apixo_base_url),
+            key=settings.apixo_api_key.get_secret_value(),
+            route=settings.apixo_route,
+        )
+    if settings.pixazo_api_key is not None:
+        found["pixazo"] = PixazoGateway(
+            http,
+            name="pixazo",
+            base_url=str(settings.pixazo_base_url),
+            key=settings.pixazo_api_key.get_secret_value(),
+        )
+    return found
+
+
+def _sandbox_gateways(sandbox: SandboxServer, http: GatewayHttp, key: str) -> dict[str, Gateway]:
+    """Build the same clients for the stand-ins."""
+    return {
+        "sandbox-apixo": ApixoGateway(
+            http, name="sandbox-apixo", base_url=sandbox.apixo_base_url, key=key, route="auto"
+        ),
+        "sandbox-pixazo": PixazoGateway(
+            http, name="sandbox-pixazo", base_url=sandbox.pixazo_base_url, key=key
+        ),
+    }
+
+
+async def _check_open_jobs(store: JobStore, catalogue: Catalogue) -> None:
+    """Refuse a catalogue that no longer knows what is being rendered."""
+    unknown = {job.request.model for job in await store.unfinished()} - set(catalogue.models)
+    if unknown:
+        raise SettingsError(
+            f"MODELS_FILE: there are open jobs of {min(unknown)}, which it no longer has. Keep the entry, "
+            'with status = "retired", until they are done.'
+        )
