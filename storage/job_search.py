@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from bot.models import Job, Stage, Step
 from storage import members
 from storage.database import Database, Store, reads
-from storage.jobs import JobStore
+from storage.jobs import NEWEST_FIRST, JobStore
 from storage.schema import jobs, stage_history
 
 
@@ -48,9 +48,8 @@ class JobSearch(Store):
             where.append(jobs.c.member_id == (member or -1))
         if wanted.model is not None:
             where.append(jobs.c.model == wanted.model)
-        newest_first = (jobs.c.created_at.desc(), jobs.c.job_id)
         return await self._store.select(
-            connection, sa.and_(*where), *newest_first, offset=offset, limit=limit
+            connection, sa.and_(*where), *NEWEST_FIRST, offset=offset, limit=limit
         )
 
     @reads

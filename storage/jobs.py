@@ -33,6 +33,9 @@ from storage.schema import EntryKind, drafts, jobs, stage_history
 from storage.schema import ledger as entries
 from storage.schema import members as people
 
+# Of jobs ordered in the same instant the one that was stored later.
+NEWEST_FIRST = (jobs.c.created_at.desc(), sa.literal_column("jobs.rowid").desc())
+
 _OPEN = tuple(stage for stage in Stage if stage.is_open)
 _TOLD = (Stage.FAILED, Stage.UNCERTAIN)
 
@@ -352,9 +355,7 @@ class JobStore(Store):
         """Return a member's jobs in a server, newest first."""
         mine = sa.and_(jobs.c.server_id == server_id, people.c.discord_id == user_id)
         where = sa.and_(mine, jobs.c.stage.in_(_OPEN)) if only_open else mine
-        return await self.select(
-            connection, where, jobs.c.created_at.desc(), jobs.c.job_id, offset=offset, limit=limit
-        )
+        return await self.select(connection, where, *NEWEST_FIRST, offset=offset, limit=limit)
 
     @reads
     async def files_needed(self, connection: AsyncConnection, since: dt.datetime) -> set[str]:
