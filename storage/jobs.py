@@ -34,7 +34,7 @@ from storage.schema import ledger as entries
 from storage.schema import members as people
 
 # Of jobs ordered in the same instant the one that was stored later.
-NEWEST_FIRST = (jobs.c.created_at.desc(), sa.literal_column("jobs.rowid").desc())
+NEWEST_FIRST = (jobs.c.created_at.desc(), sa.literal_column("jobs.rowid", sa.Integer).desc())
 
 _OPEN = tuple(stage for stage in Stage if stage.is_open)
 _TOLD = (Stage.FAILED, Stage.UNCERTAIN)
