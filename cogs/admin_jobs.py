@@ -1,9 +1,6 @@
 """`/video-admin jobs` and `audit`: what happens in the server, and who decided what."""
 
-import dataclasses
-import re
 import zlib
-from typing import Any, Self
 
 import discord
 from discord import app_commands, ui
@@ -14,7 +11,7 @@ from bot.client import SoraBot
 from bot.errors import UserError
 from bot.models import Stage
 from bot.oversight import Oversight
-from cogs.buttons import CancelButton, is_staff, showing_errors
+from cogs.buttons import CancelButton, PressButton, is_staff
 from storage.job_search import JobFilter
 
 JOBS_PER_PAGE = 5
@@ -90,81 +87,63 @@ class OversightCommands(commands.Cog):
 
 
 class StaffPageButton(
-    ui.DynamicItem[ui.Button[Any]],
+    PressButton,
     template=r"staff:(?P<of>jobs|acts):(?P<page>\d{1,4}):(?P<stage>[a-z]*):(?P<user>\d*):(?P<model>[0-9a-f]*)",
 ):
     """Turns a list for staff to another page. A model is named by a checksum: ids of models may be long."""
 
-    def __init__(
-        self, of: str, page: int, wanted: JobFilter, model_key: str = "", *, label: str = "Page"
-    ) -> None:
-        custom_id = f"staff:{of}:{page}:{wanted.stage or ''}:{wanted.user_id or ''}:{model_key}"
-        super().__init__(ui.Button(label=label, custom_id=custom_id))
-        self.of = of
-        self.page = page
-        self.wanted = wanted
-        self.model_key = model_key
-
-    @classmethod
-    async def from_custom_id(
-        cls,
-        interaction: discord.Interaction[Any],  # noqa: ARG003 - discord.py's signature
-        item: ui.Item[Any],  # noqa: ARG003
-        match: re.Match[str],
-    ) -> Self:
-        """Rebuild the button a press came from."""
-        stage = next((stage for stage in Stage if stage == match["stage"]), None)
-        wanted = JobFilter(stage=stage, user_id=int(match["user"]) if match["user"] else None)
-        return cls(match["of"], int(match["page"]), wanted, match["model"])
-
-    async def callback(self, interaction: discord.Interaction[Any]) -> None:
+    async def press(self, interaction: discord.Interaction[SoraBot]) -> None:
         """Show the page."""
-        await showing_errors(interaction, self._turn(interaction))
-
-    async def _turn(self, interaction: discord.Interaction[SoraBot]) -> None:
         await interaction.response.defer()
         if not is_staff(interaction):
             raise UserError(staff_messages.STAFF_ONLY)
         oversight = next(
             cog.oversight for cog in interaction.client.cogs.values() if isinstance(cog, OversightCommands)
         )
-        server_id = interaction.guild_id or 0
-        if self.of == "acts":
-            view = await _acts_view(oversight, server_id, self.wanted.user_id, self.page)
+        server_id, page = interaction.guild_id or 0, int(self.said["page"])
+        user_id = int(self.said["user"]) if self.said["user"] else None
+        if self.said["of"] == "acts":
+            view = await _acts_view(oversight, server_id, user_id, page)
         else:
-            model = next((model for model in _models(interaction) if _key(model) == self.model_key), None)
-            if self.model_key and model is None:
+            key = self.said["model"]
+            model = next((model for model in _models(interaction) if _key(model) == key), None)
+            if key and model is None:
                 raise UserError(staff_messages.MODEL_LEFT)
-            wanted = dataclasses.replace(self.wanted, model=model)
-            view = await _jobs_view(oversight, server_id, wanted, self.page)
+            stage = next((stage for stage in Stage if stage == self.said["stage"]), None)
+            wanted = JobFilter(stage=stage, user_id=user_id, model=model)
+            view = await _jobs_view(oversight, server_id, wanted, page)
         await interaction.edit_original_response(view=view)
 
 
 async def _jobs_view(oversight: Oversight, server_id: int, wanted: JobFilter, page: int) -> ui.LayoutView:
     found, more = await oversight.jobs(server_id, wanted, page=page, per_page=JOBS_PER_PAGE)
-    key = _key(wanted.model) if wanted.model else ""
     shown = "\n".join(map(staff_messages.job_line, found)) or staff_messages.NO_JOBS
-    turns = _turns(page, more=more)
-    return cards.page(shown, *(StaffPageButton("jobs", to, wanted, key, label=label) for to, label in turns))
+    return cards.page(shown, *_turns("jobs", page, wanted, more=more))
 
 
 async def _job_view(oversight: Oversight, server_id: int, job_id: str) -> ui.LayoutView:
     job, history = await oversight.job(server_id, job_id)
     shown = text.cut(staff_messages.job_page(job, history), cards.MOST_PAGE)
-    return cards.page(shown, *([CancelButton(job.job_id)] if job.stage is Stage.QUEUED else []))
+    return cards.page(
+        shown,
+        *([CancelButton(cards.cancel_id(job.job_id), label="Cancel")] if job.stage is Stage.QUEUED else []),
+    )
 
 
 async def _acts_view(oversight: Oversight, server_id: int, user_id: int | None, page: int) -> ui.LayoutView:
     found, more = await oversight.acts(server_id, user_id=user_id, page=page, per_page=ACTS_PER_PAGE)
-    wanted = JobFilter(user_id=user_id)
     shown = "\n".join(map(staff_messages.act_line, found)) or staff_messages.NO_ACTS
-    turns = _turns(page, more=more)
-    return cards.page(shown, *(StaffPageButton("acts", to, wanted, label=label) for to, label in turns))
+    return cards.page(shown, *_turns("acts", page, JobFilter(user_id=user_id), more=more))
 
 
-def _turns(page: int, *, more: bool) -> list[tuple[int, str]]:
-    """Return the pages that can be turned to, and what their buttons say."""
-    return [(page - 1, "Newer")] * (page > 0) + [(page + 1, "Older")] * more
+def _turns(of: str, page: int, wanted: JobFilter, *, more: bool) -> list[StaffPageButton]:
+    """Build the buttons that turn a list."""
+    key = _key(wanted.model) if wanted.model else ""
+    turns = [(page - 1, "Newer")] * (page > 0) + [(page + 1, "Older")] * more
+    return [
+        StaffPageButton(f"staff:{of}:{to}:{wanted.stage or ''}:{wanted.user_id or ''}:{key}", label=label)
+        for to, label in turns
+    ]
 
 
 def _models(interaction: discord.Interaction[SoraBot]) -> list[str]:

@@ -1,7 +1,6 @@
 """Buttons that outlive restarts: the custom id carries all there is to know, and nothing is trusted."""
 
 import re
-from collections.abc import Awaitable
 from typing import TYPE_CHECKING, Any, Self
 
 import discord
@@ -16,25 +15,21 @@ if TYPE_CHECKING:
 JOBS_PER_PAGE = 5
 
 
-async def showing_errors(interaction: discord.Interaction["SoraBot"], act: Awaitable[None]) -> None:
-    """Show what a press raises as any other error; discord.py would only log it and let it hang."""
-    try:
-        await act
-    except Exception as error:  # noqa: BLE001 - the handler tells known from unknown
-        await interaction.client.show_error(interaction, error)
-
-
 def is_staff(interaction: discord.Interaction[Any]) -> bool:
     """Whether Discord says that the person may manage the server."""
     return interaction.permissions.manage_guild
 
 
-class CancelButton(ui.DynamicItem[ui.Button[Any]], template=r"job:cancel:(?P<job_id>[a-z0-9]{1,20})"):
-    """Stops a job that waits; its member and staff may press it."""
+class PressButton(ui.DynamicItem[ui.Button[Any]], template=r"(?!)"):
+    """A button that outlives restarts: each kind has a template for its custom ids, and something to do.
 
-    def __init__(self, job_id: str) -> None:
-        super().__init__(ui.Button(label="Cancel", custom_id=cards.cancel_id(job_id)))
-        self.job_id = job_id
+    `said` is what the template finds in the custom id; everything about it is checked at the press.
+    """
+
+    def __init__(self, custom_id: str, *, label: str = "Press") -> None:
+        super().__init__(ui.Button(label=label, custom_id=custom_id))
+        found = self.template.fullmatch(custom_id)
+        self.said = found.groupdict() if found is not None else {}
 
     @classmethod
     async def from_custom_id(
@@ -44,16 +39,28 @@ class CancelButton(ui.DynamicItem[ui.Button[Any]], template=r"job:cancel:(?P<job
         match: re.Match[str],
     ) -> Self:
         """Rebuild the button a press came from."""
-        return cls(match["job_id"])
+        return cls(match.string)
 
     async def callback(self, interaction: discord.Interaction[Any]) -> None:
-        """Cancel."""
-        await showing_errors(interaction, self._cancel(interaction))
+        """Do it, and show errors as any other; discord.py would only log them and let the press hang."""
+        try:
+            await self.press(interaction)
+        except Exception as error:  # noqa: BLE001 - the handler tells known from unknown
+            await interaction.client.show_error(interaction, error)
 
-    async def _cancel(self, interaction: discord.Interaction["SoraBot"]) -> None:
+    async def press(self, interaction: discord.Interaction["SoraBot"]) -> None:
+        """Acknowledge, and do what the button is for."""
+        raise NotImplementedError
+
+
+class CancelButton(PressButton, template=r"job:cancel:(?P<job_id>[a-z0-9]{1,20})"):
+    """Stops a job that waits; its member and staff may press it."""
+
+    async def press(self, interaction: discord.Interaction["SoraBot"]) -> None:
+        """Cancel."""
         await interaction.response.defer(ephemeral=True, thinking=True)
         job = await interaction.client.jobs.cancel(
-            self.job_id,
+            self.said["job_id"],
             server_id=interaction.guild_id or 0,
             user_id=interaction.user.id,
             staff=is_staff(interaction),
@@ -61,32 +68,15 @@ class CancelButton(ui.DynamicItem[ui.Button[Any]], template=r"job:cancel:(?P<job
         await answer(interaction, messages.cancelled(job, by=interaction.user.id))
 
 
-class PageButton(ui.DynamicItem[ui.Button[Any]], template=r"(?P<of>jobs|models):page:(?P<page>\d{1,4})"):
+class PageButton(PressButton, template=r"(?P<of>jobs|models):page:(?P<page>\d{1,4})"):
     """Turns a private list to another page."""
 
-    def __init__(self, of: str, page: int, *, label: str = "Page") -> None:
-        super().__init__(ui.Button(label=label, custom_id=f"{of}:page:{page}"))
-        self.of = of
-        self.page = page
-
-    @classmethod
-    async def from_custom_id(
-        cls,
-        interaction: discord.Interaction[Any],  # noqa: ARG003 - discord.py's signature
-        item: ui.Item[Any],  # noqa: ARG003
-        match: re.Match[str],
-    ) -> Self:
-        """Rebuild the button a press came from."""
-        return cls(match["of"], int(match["page"]))
-
-    async def callback(self, interaction: discord.Interaction[Any]) -> None:
+    async def press(self, interaction: discord.Interaction["SoraBot"]) -> None:
         """Show the page."""
-        await showing_errors(interaction, self._turn(interaction))
-
-    async def _turn(self, interaction: discord.Interaction["SoraBot"]) -> None:
         await interaction.response.defer()
-        view = models_page(interaction, self.page) if self.of == "models" else None
-        await interaction.edit_original_response(view=view or await jobs_page(interaction, self.page))
+        page = int(self.said["page"])
+        view = models_page(interaction, page) if self.said["of"] == "models" else None
+        await interaction.edit_original_response(view=view or await jobs_page(interaction, page))
 
 
 async def jobs_page(interaction: discord.Interaction["SoraBot"], page: int) -> ui.LayoutView:
@@ -106,10 +96,8 @@ def models_page(interaction: discord.Interaction["SoraBot"], page: int) -> ui.La
 
 
 def _page(of: str, shown: str, page: int, back: str, onward: str) -> ui.LayoutView:
-    buttons = [PageButton(of, page - 1, label=back)] if page > 0 else []
-    if onward:
-        buttons.append(PageButton(of, page + 1, label=onward))
-    return cards.page(shown, *buttons)
+    turns = [(page - 1, back)] * (page > 0) + [(page + 1, onward)] * bool(onward)
+    return cards.page(shown, *(PageButton(f"{of}:page:{to}", label=label) for to, label in turns))
 
 
 BUTTONS = (CancelButton, PageButton)

@@ -1,8 +1,5 @@
 """Private lists of limits and purses for staff, and the button that turns their pages."""
 
-import re
-from typing import Any, Self
-
 import discord
 from discord import ui
 from discord.ext import commands
@@ -12,7 +9,7 @@ from bot.client import SoraBot
 from bot.errors import UserError
 from bot.funds import FundAdmin
 from bot.limits import LimitAdmin
-from cogs.buttons import is_staff, showing_errors
+from cogs.buttons import PressButton, is_staff
 
 PURSES_PER_PAGE = 15
 
@@ -24,37 +21,19 @@ class MoneyCog(commands.Cog):
     funds: FundAdmin
 
 
-class MoneyPageButton(
-    ui.DynamicItem[ui.Button[Any]], template=r"staff:(?P<of>limits|purses):(?P<page>\d{1,4})"
-):
+class MoneyPageButton(PressButton, template=r"staff:(?P<of>limits|purses):(?P<page>\d{1,4})"):
     """Turns a list for staff to another page."""
 
-    def __init__(self, of: str, page: int, *, label: str = "Page") -> None:
-        super().__init__(ui.Button(label=label, custom_id=f"staff:{of}:{page}"))
-        self.of = of
-        self.page = page
-
-    @classmethod
-    async def from_custom_id(
-        cls,
-        interaction: discord.Interaction[Any],  # noqa: ARG003 - discord.py's signature
-        item: ui.Item[Any],  # noqa: ARG003
-        match: re.Match[str],
-    ) -> Self:
-        """Rebuild the button a press came from."""
-        return cls(match["of"], int(match["page"]))
-
-    async def callback(self, interaction: discord.Interaction[Any]) -> None:
+    async def press(self, interaction: discord.Interaction[SoraBot]) -> None:
         """Show the page."""
-        await showing_errors(interaction, self._turn(interaction))
-
-    async def _turn(self, interaction: discord.Interaction[SoraBot]) -> None:
         await interaction.response.defer()
         if not is_staff(interaction):
             raise UserError(staff_messages.STAFF_ONLY)
         cog = next(cog for cog in interaction.client.cogs.values() if isinstance(cog, MoneyCog))
-        show = limits_page if self.of == "limits" else purses_page
-        await interaction.edit_original_response(view=await show(cog, interaction.guild_id or 0, self.page))
+        show = limits_page if self.said["of"] == "limits" else purses_page
+        await interaction.edit_original_response(
+            view=await show(cog, interaction.guild_id or 0, int(self.said["page"]))
+        )
 
 
 async def limits_page(cog: MoneyCog, server_id: int, page: int) -> ui.LayoutView:
@@ -73,7 +52,7 @@ async def purses_page(cog: MoneyCog, server_id: int, page: int) -> ui.LayoutView
 
 def _page(of: str, shown: str, page: int, *, more: bool) -> ui.LayoutView:
     turns = [(page - 1, "Back")] * (page > 0) + [(page + 1, "More")] * more
-    return cards.page(shown, *(MoneyPageButton(of, to, label=label) for to, label in turns))
+    return cards.page(shown, *(MoneyPageButton(f"staff:{of}:{to}", label=label) for to, label in turns))
 
 
 MONEY_BUTTONS = (MoneyPageButton,)
