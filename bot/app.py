@@ -254,6 +254,7 @@ def _wire(ground: Ground, stack: contextlib.AsyncExitStack) -> App:
         store=DeletionStore(database),
         servers=servers,
         access=AccessStore(database),
+        pauses=ground.pauses,
         notices=notices,
         clock=clock,
     )

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 
 from bot import server_messages
 from bot.errors import ChannelClosed, DiscordTrouble
-from bot.models import Clock, RuleScope
+from bot.models import Clock, PauseScope, RuleScope
 from bot.notices import Notices
+from bot.pauses import Pauses
 from storage.access import AccessStore
 from storage.deletions import DeletionStore, Loss, Named
 from storage.servers import ServerStore
@@ -24,12 +25,14 @@ class Deletions:
         store: DeletionStore,
         servers: ServerStore,
         access: AccessStore,
+        pauses: Pauses,
         notices: Notices,
         clock: Clock,
     ) -> None:
         self._store = store
         self._servers = servers
         self._access = access
+        self._pauses = pauses
         self._notices = notices
         self._clock = clock
 
@@ -46,26 +49,29 @@ class Deletions:
     ) -> None:
         """Take away what hung on deleted roles and channels, named by id; None is a name nobody knows.
 
+        Where the last rule goes that allows somebody, or some channel, the server is paused first: else
+        everybody might order then.
         Staff read of it in their channel, unless that is what was deleted: the audit log has it all.
         """
         role_names = {one: server_messages.deleted_name("role", name) for one, name in (roles or {}).items()}
         channel_names = {
             one: server_messages.deleted_name("channel", name) for one, name in (channels or {}).items()
         }
+        opened = await self._opened(server_id, frozenset(role_names), frozenset(channel_names))
+        if opened and self._pauses.of_server(server_id) is None:
+            reason = server_messages.opened_reason(opened)
+            await self._pauses.pause(PauseScope.SERVER, str(server_id), reason, server_id=server_id, by=None)
         losses = await self._store.lose(
             server_id, roles=role_names, channels=channel_names, now=self._clock()
         )
         if losses and all(loss.act != "staff-channel" for loss in losses):
-            await self._tell(server_id, losses)
+            await self._tell(server_id, losses, opened)
 
-    async def _tell(self, server_id: int, losses: list[Loss]) -> None:
+    async def _tell(self, server_id: int, losses: list[Loss], opened: list[str]) -> None:
         settings = await self._servers.settings(server_id)
         if settings.staff_channel_id is None:
             return
-        told = server_messages.deleted(
-            [(loss.name, loss.act, loss.detail) for loss in losses],
-            opened=await self._opened(server_id, losses),
-        )
+        told = server_messages.deleted([(loss.name, loss.act, loss.detail) for loss in losses], opened=opened)
         try:
             await self._notices.post(
                 server_id, settings.staff_channel_id, nonce=secrets.token_hex(8), content=told
@@ -73,10 +79,12 @@ class Deletions:
         except (ChannelClosed, DiscordTrouble) as error:
             log.warning("server %d: staff could not be told: %s (%s)", server_id, told, error)
 
-    async def _opened(self, server_id: int, losses: list[Loss]) -> list[str]:
-        """Return which rules let more order than before, since the last that allowed some is gone."""
-        went = {loss.is_role for loss in losses if loss.act == "access clear" and loss.detail == "allow"}
-        left = {
-            rule.scope is not RuleScope.CHANNEL for rule in await self._access.rules(server_id) if rule.allows
-        }
-        return ["people" if of_people else "channels" for of_people in sorted(went - left, reverse=True)]
+    async def _opened(
+        self, server_id: int, role_ids: frozenset[int], channel_ids: frozenset[int]
+    ) -> list[str]:
+        """Return of whom the last rule that allows some is about to go: "people" or "channels"."""
+        allows = [rule for rule in await self._access.rules(server_id) if rule.allows]
+        gone = {RuleScope.ROLE: role_ids, RuleScope.CHANNEL: channel_ids}
+        left = [rule for rule in allows if rule.subject_id not in gone.get(rule.scope, ())]
+        had, have = ({rule.scope is RuleScope.CHANNEL for rule in rules} for rules in (allows, left))
+        return ["channels" if of_channels else "people" for of_channels in sorted(had - have)]

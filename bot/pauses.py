@@ -45,8 +45,12 @@ class Pauses:
         """Return every pause of a gateway or of a model."""
         return [pause for pause in self._pauses.values() if pause.scope is scope]
 
-    async def pause(self, scope: PauseScope, subject: str, reason: str, *, server_id: int, by: int) -> Pause:
+    async def pause(
+        self, scope: PauseScope, subject: str, reason: str, *, server_id: int, by: int | None
+    ) -> Pause:
         """Pause something, or give its pause another reason; the caller has made sure of who asks.
+
+        `by` is None for the bot itself.
 
         Raises:
             BadOrder: there is no reason.

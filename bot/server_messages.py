@@ -164,11 +164,17 @@ def deleted(losses: Sequence[tuple[str, str, str]], *, opened: Sequence[str]) ->
     lines += [f"- {name}: {_LOST[act].format(detail=detail)}" for name, act, detail in losses[:_MOST_LINES]]
     if len(losses) > _MOST_LINES:
         lines.append(f"- and {len(losses) - _MOST_LINES} more; `/video-admin audit` has all")
-    lines += [
-        f"**No rule allows {what} any more: orders are taken from all {what} that are not denied.**"
-        for what in opened
-    ]
+    if opened:
+        lines.append(f"**Orders are paused here: {opened_reason(opened)}**")
     return "\n".join([*lines, "-# History and ledger keep everything."])
+
+
+def opened_reason(whom: Sequence[str]) -> str:
+    """Say why a server is paused whose last rule that allowed some went with what it was about."""
+    return (
+        f"the last rule that allowed {' and '.join(whom)} went with a deleted role or channel, and without "
+        "one all could order. Say anew who may with /video-admin access, then /video-admin resume."
+    )
 
 
 def deleted_name(kind: str, name: str | None) -> str:

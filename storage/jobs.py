@@ -38,6 +38,20 @@ NEWEST_FIRST = (jobs.c.created_at.desc(), sa.literal_column("jobs.rowid", sa.Int
 
 _OPEN = tuple(stage for stage in Stage if stage.is_open)
 _TOLD = (Stage.FAILED, Stage.UNCERTAIN)
+_BOOKED = (EntryKind.HOLD, EntryKind.SETTLE, EntryKind.RELEASE, EntryKind.CORRECTION)
+
+
+def _booked(kind: EntryKind) -> sa.Label[int]:
+    """What the ledger has of a kind for the job in the row (at most one entry, by its unique key)."""
+    total = sa.select(sa.func.coalesce(sa.func.sum(entries.c.amount_micros), 0)).where(
+        entries.c.job_id == jobs.c.job_id, entries.c.kind == kind
+    )
+    return total.scalar_subquery().label(kind)
+
+
+_JOBS = sa.select(jobs, people.c.discord_id, *(_booked(kind) for kind in _BOOKED)).join(
+    people, people.c.member_id == jobs.c.member_id
+)
 
 
 class JobStore(Store):
@@ -432,21 +446,7 @@ class JobStore(Store):
         limit: int | None = None,
     ) -> list[Job]:
         """Return the jobs that fit; for this store and `storage/job_search.py`."""
-        query = (
-            sa.select(
-                jobs,
-                people.c.discord_id,
-                _booked(EntryKind.HOLD),
-                _booked(EntryKind.SETTLE),
-                _booked(EntryKind.RELEASE),
-                _booked(EntryKind.CORRECTION),
-            )
-            .join(people, people.c.member_id == jobs.c.member_id)
-            .where(where)
-            .order_by(*order)
-            .offset(offset)
-            .limit(limit)
-        )
+        query = _JOBS.where(where).order_by(*order).offset(offset).limit(limit)
         return [self._job(row) for row in (await connection.execute(query)).mappings()]
 
     def _job(self, row: sa.RowMapping) -> Job:
@@ -550,11 +550,3 @@ def picture_of(values: Mapping[Any, Any], folder: Path) -> Picture | None:
         height=values["picture_height"],
         cropped=bool(values["picture_cropped"]),
     )
-
-
-def _booked(kind: EntryKind) -> sa.Label[int]:
-    """What the ledger has of a kind for the job in the row (at most one entry, by its unique key)."""
-    total = sa.select(sa.func.coalesce(sa.func.sum(entries.c.amount_micros), 0)).where(
-        entries.c.job_id == jobs.c.job_id, entries.c.kind == kind
-    )
-    return total.scalar_subquery().label(kind)

@@ -25,9 +25,12 @@ class PauseStore(Store):
 
     @writes
     async def set(
-        self, connection: AsyncConnection, pause: Pause, *, server_id: int, what: str, by: int
+        self, connection: AsyncConnection, pause: Pause, *, server_id: int, what: str, by: int | None
     ) -> None:
-        """Store a pause in place of an earlier one; the act is written down in the server it is made in."""
+        """Store a pause in place of an earlier one; the act is written down in the server it is made in.
+
+        `by` is None for the bot itself.
+        """
         values = {"reason": pause.reason, "since": pause.since}
         await connection.execute(
             insert(pauses)

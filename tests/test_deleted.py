@@ -103,15 +103,18 @@ async def test_a_deleted_channel_loses_limit_purse_and_rule_and_keeps_its_histor
         spent = await world.sums()
 
         delete_channel(world, world.channel)
-        acts = await lost(world, 3)
+        acts = await lost(world, 4)
         await world.until(lambda: notes(desk))
 
         (note,) = notes(desk)
         assert "- channel `videos`: its limit of $50.00 a month" in note
         assert "- channel `videos`: its purse of $10.00; what was spent from it stays counted" in note
-        assert "**No rule allows channels any more" in note
-        assert [act.act for act in acts] == ["quota clear", "purse close", "access clear"]
+        assert "**Orders are paused here: the last rule that allowed channels went" in note
+        assert [act.act for act in acts] == ["pause", "quota clear", "purse close", "access clear"]
         assert spent == await world.sums() == (300_000, 0)
+        result = await world.member.slash(desk, "video create", prompt="A fox")
+        assert "the last rule that allowed channels went" in result.response.content
+        await world.staff.slash(desk, "video-admin resume")
         result = await world.member.slash(desk, "video create", prompt="A fox")
         assert "is ordered" in result.response.content
         await world.settled()
@@ -162,21 +165,22 @@ async def test_what_was_deleted_while_the_bot_was_away_is_found_at_its_start(wor
 
     await world.restart(meanwhile=meanwhile)
     arrive(world)
-    acts = await lost(world, 3)
+    acts = await lost(world, 4)
     await world.until(lambda: notes(desk))
 
     (note,) = notes(desk)
     away = "that went while I was away"
     assert note.startswith(f"Deleted were: a role {away}, a channel {away}. What went with it:")
-    assert "**No rule allows people any more" in note
-    assert [act.act for act in acts] == ["quota clear", "access clear", "purse close"]
-    assert str(crew.id) in acts[0].what
+    assert "**Orders are paused here: the last rule that allowed people went" in note
+    assert [act.act for act in acts] == ["pause", "quota clear", "access clear", "purse close"]
+    assert str(crew.id) in acts[1].what
+    assert "the last rule that allowed people went" in await world.create(prompt="A fox")
     assert "$6.00" in await staff(world, "quota show")
 
     await world.restart()
     arrive(world)
     await world.settled()
-    assert len(await bots_acts(world)) == 3
+    assert len(await bots_acts(world)) == 4
     assert len(notes(desk)) == 1
 
 
