@@ -128,6 +128,8 @@ async def grant(
 
 async def sums(connection: AsyncConnection, account: Account, spans: Sequence[Span]) -> list[Sums]:
     """Return the sums of each span, in one query, from totals that no history makes slower."""
+    if not spans:
+        return []
     asked = [
         (span.scope, span.subject, *(_quarters(span.period) if span.period else _EVER)) for span in spans
     ]

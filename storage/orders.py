@@ -20,6 +20,11 @@ from storage.weighing import Weighed, left_after, weigh
 
 DRAFT_LASTS = dt.timedelta(hours=24)
 
+_IS_KNOWN = sa.text(
+    "SELECT EXISTS (SELECT 1 FROM jobs WHERE origin = :origin) "
+    "OR EXISTS (SELECT 1 FROM drafts WHERE origin = :origin)"
+)
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Refusal:
@@ -47,12 +52,9 @@ class OrderStore(Store):
         above what the server wants confirmed, a draft is kept instead; where a limit refuses, nothing is
         held.
         """
-        earlier = await self.jobs.of_origin(connection, new.origin)
-        if earlier is not None:
-            return earlier
-        kept = await self.find(connection, drafts.c.origin == new.origin)
-        if kept is not None:
-            return kept
+        if await connection.scalar(_IS_KNOWN, {"origin": new.origin}):
+            job = await self.jobs.of_origin(connection, new.origin)
+            return job or (await self.select(connection, drafts.c.origin == new.origin))[0]
         member = await members.row(connection, new.server_id, new.user_id)
         settings = await servers.settings(connection, new.server_id)
         weighed = await weigh(connection, new, member, policy, now=now)
