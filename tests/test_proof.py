@@ -2,7 +2,10 @@
 
 import dataclasses
 import io
+import os
 import sqlite3
+import subprocess
+import sys
 from collections.abc import AsyncGenerator
 from pathlib import Path
 
@@ -13,6 +16,7 @@ from bot.models import Account, Stage
 from storage.proof import prove_ledger
 from tests.books import BOB, CENT, CHANNEL, DOLLAR, SERVER, UTC_POLICY, Books, open_books
 
+ROOT = Path(__file__).parent.parent
 RICH = dataclasses.replace(UTC_POLICY, default_member_micros=1000 * DOLLAR)
 
 
@@ -166,6 +170,26 @@ async def test_a_job_or_an_entry_that_does_not_fit_is_found(books: Books, statem
     found = await damage(books, statement)
 
     assert any(what in line for line in found), found
+
+
+async def test_the_command_says_by_its_exit_code_whether_all_agrees(books: Books) -> None:
+    command = (sys.executable, "-m", "bot", "doctor", "--ledger")
+    folder = books.database.path.parent
+    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "DATA_DIR": str(folder)}
+
+    def doctor() -> tuple[int, list[str]]:
+        ended = subprocess.run(
+            command, cwd=folder, env=environment, capture_output=True, text=True, timeout=60, check=False
+        )
+        return ended.returncode, ended.stdout.splitlines()
+
+    assert doctor() == (0, ["20 entries, 12 jobs and 15 totals: all agree"])
+    await damage(books, "UPDATE totals SET jobs = jobs + 1 WHERE scope = 'purse'")
+    code, (found, summary) = doctor()
+
+    assert code == 1
+    assert found.startswith("total of purse 1 (real)")
+    assert summary == "20 entries, 12 jobs and 15 totals: 1 finding"
 
 
 async def test_what_cannot_be_read_is_said_and_not_made(tmp_path: Path) -> None:
