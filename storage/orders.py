@@ -120,7 +120,7 @@ class OrderStore(Store):
     @reads
     async def draft(self, connection: AsyncConnection, draft_id: str) -> Draft | None:
         """Return a draft of any server."""
-        return await self.find(connection, drafts.c.draft_id == draft_id)
+        return next(iter(await self.select(connection, drafts.c.draft_id == draft_id)), None)
 
     @reads
     async def left(
@@ -152,10 +152,6 @@ class OrderStore(Store):
             now=now,
         )
         return job
-
-    async def find(self, connection: AsyncConnection, where: sa.ColumnElement[bool]) -> Draft | None:
-        """Return the first draft that fits."""
-        return next(iter(await self.select(connection, where)), None)
 
     async def require(self, connection: AsyncConnection, draft_id: str) -> Draft:
         """Return a draft that is known to exist."""
