@@ -3,6 +3,7 @@
 import ast
 import functools
 import graphlib
+import re
 import shutil
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
@@ -246,6 +247,13 @@ def test_the_import_rules_hold() -> None:
 def test_every_line_of_the_layers_names_modules_that_exist() -> None:
     for pattern in (pattern for patterns in LAYERS for pattern in patterns):
         assert any(fnmatchcase(name, pattern) for name in modules(ROOT)), pattern
+
+
+def test_contributing_has_one_line_for_every_module() -> None:
+    lines = re.findall(r"^- `([\w/]+\.py)`: \S", (ROOT / "CONTRIBUTING.md").read_text("utf-8"), re.MULTILINE)
+    here = [str(file.relative_to(ROOT)) for file in modules(ROOT).values()]
+
+    assert sorted(lines) == sorted(name for name in here if "/migrations/" not in name)
 
 
 def test_a_long_module_says_why_it_is_one() -> None:
