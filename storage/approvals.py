@@ -157,7 +157,7 @@ class ApprovalStore(Store):
             connection,
             sa.and_(
                 drafts.c.staff_channel_id.is_not(None),
-                sa.func.coalesce(drafts.c.shown_stage, "") != drafts.c.stage,
+                drafts.c.shown_stage.is_distinct_from(drafts.c.stage),  # as the index drafts_unshown has it
             ),
         )
 

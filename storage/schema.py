@@ -277,6 +277,11 @@ drafts = sa.Table(
     UniqueConstraint("origin", name="order_has_one_draft"),
     CheckConstraint(_one_of("stage", DraftStage), name="draft_stage_is_known"),
     Index("drafts_by_stage", "stage", "expires_at"),
+    Index(
+        "drafts_unshown",
+        "created_at",
+        sqlite_where=sa.text("staff_channel_id IS NOT NULL AND shown_stage IS NOT stage"),
+    ),
 )
 
 # Each share of a limit or purse that was reached, once a period for each audience; `told_at` is NULL until

@@ -221,6 +221,13 @@ def _create_tables() -> None:
         sa.UniqueConstraint("origin", name="order_has_one_draft"),
     )
     op.create_index("drafts_by_stage", "drafts", ["stage", "expires_at"], unique=False)
+    op.create_index(
+        "drafts_unshown",
+        "drafts",
+        ["created_at"],
+        unique=False,
+        sqlite_where=sa.text("staff_channel_id IS NOT NULL AND shown_stage IS NOT stage"),
+    )
     op.create_table(
         "alerts",
         sa.Column("alert_id", sa.Integer(), nullable=False),
