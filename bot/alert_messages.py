@@ -18,7 +18,7 @@ CHOSEN = {
 
 def alert(alert: Alert, *, server: str) -> str:
     """Write an alert to its audience; `server` is the name of the server it is about."""
-    used = f"{dollars(alert.used_micros)} of {dollars(alert.whole_micros)}{_period(alert)}"
+    used = f"{dollars(alert.used)} of {dollars(alert.whole)}{_period(alert)}"
     play = "\n-# This is the sandbox's play money." if alert.account is Account.SANDBOX else ""
     return f"**{alert.percent} %** of {_whose(alert, server)} is spent or held by running jobs: {used}{play}"
 

@@ -11,7 +11,8 @@ from bot.quotas import Limit
 class Alert:
     """A share of a limit, or of a channel's purse where there is no limit, that is used up.
 
-    `whole_micros` is the limit with what was granted on top; `user_id` is the member whose own limit it is.
+    `whole` is the limit with what was granted on top, and `used` what is used up of it: micro-dollars, or jobs
+    where the limit counts them. `user_id` is the member whose own limit it is.
     """
 
     alert_id: int
@@ -22,7 +23,7 @@ class Alert:
     purse_channel_id: int | None
     user_id: int | None
     percent: int
-    whole_micros: int
-    used_micros: int
+    whole: int
+    used: int
     turns_at: dt.datetime | None
     created_at: dt.datetime

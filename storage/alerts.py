@@ -76,8 +76,8 @@ def _of_limit(standing: Standing, new: NewJob, member_id: int, used: int) -> Ite
                 "starts_at": period.starts_at,
                 "turns_at": period.turns_at,
                 "percent": percent,
-                "limit_micros": whole,
-                "used_micros": used,
+                "whole": whole,
+                "used": used,
                 "member_id": member_id if limit.layer.is_own else None,
             }
 
@@ -93,8 +93,8 @@ def _of_purse(purse: Purse, used: int) -> Iterable[dict[str, Any]]:
             "starts_at": purse.opened_at,
             "turns_at": purse.ends_at,
             "percent": percent,
-            "limit_micros": purse.amount_micros,
-            "used_micros": used,
+            "whole": purse.amount_micros,
+            "used": used,
             "member_id": None,
         }
 
@@ -168,7 +168,7 @@ def _alert(row: Any) -> Alert:
         limit=Limit(
             layer=layer,
             measure=Measure(row.measure),
-            amount=row.limit_micros,
+            amount=row.whole,
             subject="" if layer is Layer.MEMBER else row.subject.partition("/")[0],
         )
         if layer is not None
@@ -176,8 +176,8 @@ def _alert(row: Any) -> Alert:
         purse_channel_id=row.channel_id,
         user_id=row.discord_id,
         percent=row.percent,
-        whole_micros=row.limit_micros,
-        used_micros=row.used_micros,
+        whole=row.whole,
+        used=row.used,
         turns_at=row.turns_at,
         created_at=row.created_at,
     )

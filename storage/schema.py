@@ -1,6 +1,7 @@
 """The tables as queries see them; `migrations/` creates them, and a test keeps the two alike."""
 
 import datetime as dt
+from collections.abc import Iterable
 from enum import StrEnum
 from typing import Any
 
@@ -54,7 +55,7 @@ class EntryKind(StrEnum):
     CORRECTION = "correction"  # of what was settled, given back by staff
 
 
-def _one_of(column: str, values: type[StrEnum]) -> str:
+def _one_of(column: str, values: Iterable[StrEnum]) -> str:
     return f"{column} IN ({', '.join(repr(str(value)) for value in values)})"
 
 
@@ -65,7 +66,8 @@ members = sa.Table(
     metadata,
     Column("member_id", Integer, primary_key=True),
     Column("server_id", Integer, nullable=False),
-    # The one place with a person's Discord id; blanking it forgets the person and keeps the sums.
+    # The one place with a person's Discord id; blanking it forgets the person and keeps the sums. Triggers
+    # refuse any other change but of `wants_alerts`, and that a row goes.
     Column("discord_id", Integer, nullable=True),
     Column("wants_alerts", Integer, nullable=False, server_default="0"),
     UniqueConstraint("server_id", "discord_id", name="member_is_one_row_per_server"),
@@ -131,6 +133,8 @@ jobs = sa.Table(
     Index("jobs_by_stage", "stage"),
     Index("jobs_by_member", "member_id", "created_at"),
     Index("jobs_by_server", "server_id", "created_at"),
+    Index("jobs_by_server_and_stage", "server_id", "stage", "created_at"),
+    Index("jobs_by_server_and_model", "server_id", "model", "created_at"),
 )
 
 stage_history = sa.Table(
@@ -177,14 +181,16 @@ ledger = sa.Table(
     CheckConstraint(_one_of("account", Account), name="entry_account_is_known"),
     CheckConstraint(_one_of("budget", Budget), name="entry_budget_is_known"),
     CheckConstraint("amount_micros >= 0", name="entry_is_not_negative"),
+    CheckConstraint("typeof(amount_micros) = 'integer'", name="entry_is_whole_micros"),
     Index("ledger_by_server", "server_id", "account", "ordered_at"),
     Index("ledger_by_member", "member_id", "account", "ordered_at"),
     Index("ledger_by_gateway", "gateway", "created_at"),
 )
 
 # Sums of the ledger by what they count for and the quarter of an hour (of UTC, since the epoch) in which the
-# jobs were ordered: any calendar period of any time zone is whole quarters. A trigger on the ledger alone
-# writes them, so that no sum ever rescans the history; `storage/proof.py` compares them with the entries.
+# jobs were ordered: any calendar period of any time zone is whole quarters. A trigger on the ledger writes
+# them, so that no sum ever rescans the history. SQLite cannot tell a trigger's writes from others: it refuses
+# to delete a total, but that none is changed by hand only `storage/proof.py` finds, by summing the entries.
 totals = sa.Table(
     "totals",
     metadata,
@@ -209,9 +215,12 @@ limits = sa.Table(
     Column("subject_id", Integer, primary_key=True),
     Column("measure", String, primary_key=True),
     Column("amount", Integer, nullable=False),
-    CheckConstraint(_one_of("layer", Layer), name="limit_layer_is_known"),
+    CheckConstraint(
+        _one_of("layer", [layer for layer in Layer if not layer.is_operators]), name="limit_layer_is_known"
+    ),
     CheckConstraint(_one_of("measure", Measure), name="limit_measure_is_known"),
     CheckConstraint("amount >= 0", name="limit_is_not_negative"),
+    CheckConstraint("typeof(amount) = 'integer'", name="limit_is_whole"),
 )
 
 purses = sa.Table(
@@ -225,7 +234,14 @@ purses = sa.Table(
     Column("ends_at", UtcTime, nullable=True),
     Column("closed_at", UtcTime, nullable=True),
     CheckConstraint("amount_micros > 0", name="purse_has_money"),
-    Index("channel_has_one_purse", "channel_id", unique=True, sqlite_where=sa.text("closed_at IS NULL")),
+    CheckConstraint("typeof(amount_micros) = 'integer'", name="purse_is_whole_micros"),
+    Index(
+        "channel_has_one_purse",
+        "server_id",
+        "channel_id",
+        unique=True,
+        sqlite_where=sa.text("closed_at IS NULL"),
+    ),
     Index("purses_by_server", "server_id"),
 )
 
@@ -252,6 +268,8 @@ acts = sa.Table(
     Column("reason", ForeignText, nullable=False),
     Column("at", UtcTime, nullable=False),
     Index("acts_by_server", "server_id", "at"),
+    Index("acts_by_actor", "actor_id", "at"),
+    Index("acts_by_member", "about_id", "at"),
 )
 
 # Orders that wait for a yes: their member's to the price, or staff's to more than a limit leaves.
@@ -299,8 +317,9 @@ alerts = sa.Table(
     Column("starts_at", UtcTime, nullable=False),
     Column("turns_at", UtcTime, nullable=True),
     Column("percent", Integer, nullable=False),
-    Column("limit_micros", Integer, nullable=False),
-    Column("used_micros", Integer, nullable=False),
+    # In micro-dollars, or jobs where the measure counts them.
+    Column("whole", Integer, nullable=False),
+    Column("used", Integer, nullable=False),
     Column("member_id", Integer, ForeignKey("members.member_id"), nullable=True),
     Column("created_at", UtcTime, nullable=False),
     Column("told_at", UtcTime, nullable=True),
@@ -317,6 +336,18 @@ alerts = sa.Table(
     ),
     CheckConstraint(_one_of("audience", Audience), name="alert_audience_is_known"),
     Index("alerts_untold", "alert_id", sqlite_where=sa.text("told_at IS NULL")),
+)
+
+# What staff are to read in their channel besides alerts and requests; `told_at` is NULL until they did.
+notes = sa.Table(
+    "notes",
+    metadata,
+    Column("note_id", Integer, primary_key=True),
+    Column("server_id", Integer, nullable=False),
+    Column("content", ForeignText, nullable=False),
+    Column("created_at", UtcTime, nullable=False),
+    Column("told_at", UtcTime, nullable=True),
+    Index("notes_untold", "note_id", sqlite_where=sa.text("told_at IS NULL")),
 )
 
 pauses = sa.Table(
@@ -349,7 +380,12 @@ balances = sa.Table(
     Column("read_at", UtcTime, nullable=False),
     # What the operator has to be told of this reading; empty once they were, or where there is nothing.
     Column("untold", String, nullable=False, server_default=""),
+    # Whether it was off: what was lost before it has been told, and is not told again.
+    Column("is_off", Integer, nullable=False, server_default="0"),
+    CheckConstraint("typeof(balance_micros) = 'integer'", name="balance_is_whole_micros"),
     Index("balances_by_gateway", "gateway", "read_at"),
+    Index("balances_in_turn", "gateway", "reading_id"),
+    Index("balances_untold", "reading_id", sqlite_where=sa.text("untold <> ''")),
 )
 
 outages = sa.Table(

@@ -342,7 +342,7 @@ async def test_each_server_reads_of_its_own_and_waits_for_no_other(tmp_path: Pat
 async def test_fifty_orders_at_once_note_each_share_once(books: Books) -> None:
     policy = dataclasses.replace(UTC_POLICY, default_member_micros=50 * DOLLAR)
     await asyncio.gather(*(books.place(DOLLAR, policy=policy) for _ in range(50)))
-    assert await books.rows("SELECT percent, used_micros FROM alerts ORDER BY percent") == [
+    assert await books.rows("SELECT percent, used FROM alerts ORDER BY percent") == [
         (50, 25 * DOLLAR),
         (80, 40 * DOLLAR),
         (100, 50 * DOLLAR),

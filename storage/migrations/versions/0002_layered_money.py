@@ -40,7 +40,20 @@ _LEDGER_RULES = (
     ), -1) < NEW.amount_micros
     BEGIN SELECT RAISE(ABORT, 'more is corrected than was settled'); END
     """,
-    # A job that ends without a clip counts for no limit of jobs a day.
+    # Also nothing without a hold: what a job does is of whom and what its money was held for.
+    """
+    CREATE TRIGGER ledger_keeps_to_the_hold BEFORE INSERT ON ledger
+    WHEN NEW.job_id IS NOT NULL AND NEW.kind <> 'hold' AND NOT EXISTS (
+        SELECT 1 FROM ledger WHERE job_id = NEW.job_id AND kind = 'hold'
+          AND (account, server_id, channel_id, member_id, gateway, model, role_id, budget, budget_id,
+               price_version, ordered_at)
+           IS (NEW.account, NEW.server_id, NEW.channel_id, NEW.member_id, NEW.gateway, NEW.model, NEW.role_id,
+               NEW.budget, NEW.budget_id, NEW.price_version, NEW.ordered_at)
+    )
+    BEGIN SELECT RAISE(ABORT, 'an entry says something else than the hold of its job'); END
+    """,
+    # A job that ends without a clip counts for no limit of jobs a day. Of a member all jobs are counted, but
+    # no money that a purse pays or staff approved for one job.
     """
     CREATE TRIGGER ledger_keeps_totals AFTER INSERT ON ledger
     BEGIN
@@ -52,15 +65,12 @@ _LEDGER_RULES = (
             NEW.account, scope, subject,
             -- Whole seconds: SQLite would round the last half of a millisecond up, into the next month.
             CAST(strftime('%s', substr(NEW.ordered_at, 1, 19)) AS INTEGER) / 900,
+            CASE NEW.kind WHEN 'settle' THEN micros WHEN 'correction' THEN -micros ELSE 0 END,
             CASE NEW.kind
-                WHEN 'settle' THEN NEW.amount_micros WHEN 'correction' THEN -NEW.amount_micros ELSE 0
+                WHEN 'hold' THEN micros WHEN 'settle' THEN -micros WHEN 'release' THEN -micros ELSE 0
             END,
-            CASE NEW.kind
-                WHEN 'hold' THEN NEW.amount_micros WHEN 'settle' THEN -NEW.amount_micros
-                WHEN 'release' THEN -NEW.amount_micros ELSE 0
-            END,
-            CASE WHEN NEW.kind = 'grant' AND scope = 'member' THEN NEW.amount_micros ELSE 0 END,
-            CASE NEW.kind WHEN 'possible_charge' THEN NEW.amount_micros ELSE 0 END,
+            CASE WHEN NEW.kind = 'grant' AND scope = 'member' THEN micros ELSE 0 END,
+            CASE NEW.kind WHEN 'possible_charge' THEN micros ELSE 0 END,
             CASE
                 WHEN NEW.kind = 'hold' THEN 1
                 WHEN NEW.kind = 'release' AND NOT EXISTS (
@@ -69,18 +79,19 @@ _LEDGER_RULES = (
                 ELSE 0
             END
         FROM (
-            SELECT 'member' AS scope, CAST(NEW.member_id AS TEXT) AS subject
-            WHERE NEW.budget IN ('member', 'role')
+            SELECT 'member' AS scope, CAST(NEW.member_id AS TEXT) AS subject,
+                CASE WHEN NEW.budget IN ('member', 'role') THEN NEW.amount_micros ELSE 0 END AS micros
             UNION ALL
-            SELECT 'purse', CAST(NEW.budget_id AS TEXT) WHERE NEW.budget = 'purse'
+            SELECT 'purse', CAST(NEW.budget_id AS TEXT), NEW.amount_micros WHERE NEW.budget = 'purse'
             UNION ALL
-            SELECT 'channel', CAST(NEW.channel_id AS TEXT) WHERE NEW.channel_id IS NOT NULL
+            SELECT 'channel', CAST(NEW.channel_id AS TEXT), NEW.amount_micros
+            WHERE NEW.channel_id IS NOT NULL
             UNION ALL
-            SELECT 'server', CAST(NEW.server_id AS TEXT)
+            SELECT 'server', CAST(NEW.server_id AS TEXT), NEW.amount_micros
             UNION ALL
-            SELECT 'key', NEW.gateway WHERE NEW.gateway IS NOT NULL
+            SELECT 'key', NEW.gateway, NEW.amount_micros WHERE NEW.gateway IS NOT NULL
             UNION ALL
-            SELECT 'operator', ''
+            SELECT 'operator', '', NEW.amount_micros
         )
         WHERE true
         ON CONFLICT (account, scope, subject, quarter) DO UPDATE SET
@@ -101,6 +112,28 @@ _LEDGER_RULES = (
     CREATE TRIGGER totals_are_never_negative AFTER UPDATE ON totals
     WHEN NEW.spent_micros < 0 OR NEW.held_micros < 0 OR NEW.jobs < 0
     BEGIN SELECT RAISE(ABORT, 'a total is never negative'); END
+    """,
+    """
+    CREATE TRIGGER totals_are_never_deleted BEFORE DELETE ON totals
+    BEGIN SELECT RAISE(ABORT, 'a total is never deleted'); END
+    """,
+    """
+    CREATE TRIGGER members_keep_who_they_are BEFORE UPDATE ON members
+    WHEN (NEW.member_id, NEW.server_id) IS NOT (OLD.member_id, OLD.server_id)
+      OR (NEW.discord_id IS NOT NULL AND NEW.discord_id IS NOT OLD.discord_id)
+    BEGIN SELECT RAISE(ABORT, 'a member is blanked, and never another'); END
+    """,
+    """
+    CREATE TRIGGER members_are_never_deleted BEFORE DELETE ON members
+    BEGIN SELECT RAISE(ABORT, 'a member is blanked, and never deleted'); END
+    """,
+    """
+    CREATE TRIGGER members_are_never_replaced BEFORE INSERT ON members
+    WHEN EXISTS (
+        SELECT 1 FROM members
+        WHERE member_id = NEW.member_id OR (server_id = NEW.server_id AND discord_id = NEW.discord_id)
+    )
+    BEGIN SELECT RAISE(ABORT, 'a member has one row in a server'); END
     """,
     """
     CREATE TRIGGER acts_are_never_updated BEFORE UPDATE ON acts
@@ -128,6 +161,8 @@ def upgrade() -> None:
     op.add_column("jobs", sa.Column("price_version", sa.String(), server_default="", nullable=False))
     op.add_column("jobs", sa.Column("cost_micros", sa.Integer(), nullable=True))
     op.create_index("jobs_by_server", "jobs", ["server_id", "created_at"], unique=False)
+    for column in ("stage", "model"):
+        op.create_index(f"jobs_by_server_and_{column}", "jobs", ["server_id", column, "created_at"])
     _create_tables()
     _move_ledger()
     _move_limits()
@@ -149,6 +184,8 @@ def _create_tables() -> None:
         sa.PrimaryKeyConstraint("act_id"),
     )
     op.create_index("acts_by_server", "acts", ["server_id", "at"], unique=False)
+    op.create_index("acts_by_actor", "acts", ["actor_id", "at"], unique=False)
+    op.create_index("acts_by_member", "acts", ["about_id", "at"], unique=False)
     op.create_table(
         "totals",
         sa.Column("account", sa.String(), nullable=False),
@@ -173,12 +210,13 @@ def _create_tables() -> None:
         sa.Column("ends_at", sa.String(), nullable=True),
         sa.Column("closed_at", sa.String(), nullable=True),
         sa.CheckConstraint("amount_micros > 0", name="purse_has_money"),
+        sa.CheckConstraint("typeof(amount_micros) = 'integer'", name="purse_is_whole_micros"),
         sa.PrimaryKeyConstraint("purse_id"),
     )
     op.create_index(
         "channel_has_one_purse",
         "purses",
-        ["channel_id"],
+        ["server_id", "channel_id"],
         unique=True,
         sqlite_where=sa.text("closed_at IS NULL"),
     )
@@ -240,8 +278,8 @@ def _create_tables() -> None:
         sa.Column("starts_at", sa.String(), nullable=False),
         sa.Column("turns_at", sa.String(), nullable=True),
         sa.Column("percent", sa.Integer(), nullable=False),
-        sa.Column("limit_micros", sa.Integer(), nullable=False),
-        sa.Column("used_micros", sa.Integer(), nullable=False),
+        sa.Column("whole", sa.Integer(), nullable=False),
+        sa.Column("used", sa.Integer(), nullable=False),
         sa.Column("member_id", sa.Integer(), nullable=True),
         sa.Column("created_at", sa.String(), nullable=False),
         sa.Column("told_at", sa.String(), nullable=True),
@@ -262,6 +300,18 @@ def _create_tables() -> None:
     )
     op.create_index(
         "alerts_untold", "alerts", ["alert_id"], unique=False, sqlite_where=sa.text("told_at IS NULL")
+    )
+    op.create_table(
+        "notes",
+        sa.Column("note_id", sa.Integer(), nullable=False),
+        sa.Column("server_id", sa.Integer(), nullable=False),
+        sa.Column("content", sa.String(), nullable=False),
+        sa.Column("created_at", sa.String(), nullable=False),
+        sa.Column("told_at", sa.String(), nullable=True),
+        sa.PrimaryKeyConstraint("note_id"),
+    )
+    op.create_index(
+        "notes_untold", "notes", ["note_id"], unique=False, sqlite_where=sa.text("told_at IS NULL")
     )
     op.create_table(
         "pauses",
@@ -288,9 +338,13 @@ def _create_tables() -> None:
         sa.Column("balance_micros", sa.Integer(), nullable=False),
         sa.Column("read_at", sa.String(), nullable=False),
         sa.Column("untold", sa.String(), server_default="", nullable=False),
+        sa.CheckConstraint("typeof(balance_micros) = 'integer'", name="balance_is_whole_micros"),
+        sa.Column("is_off", sa.Integer(), server_default="0", nullable=False),
         sa.PrimaryKeyConstraint("reading_id"),
     )
     op.create_index("balances_by_gateway", "balances", ["gateway", "read_at"], unique=False)
+    op.create_index("balances_in_turn", "balances", ["gateway", "reading_id"], unique=False)
+    op.create_index("balances_untold", "balances", ["reading_id"], sqlite_where=sa.text("untold <> ''"))
 
 
 def _move_ledger() -> None:
@@ -330,6 +384,7 @@ def _move_ledger() -> None:
         sa.CheckConstraint("account IN ('real', 'sandbox')", name="entry_account_is_known"),
         sa.CheckConstraint("budget IN ('member', 'role', 'purse', 'approval')", name="entry_budget_is_known"),
         sa.CheckConstraint("amount_micros >= 0", name="entry_is_not_negative"),
+        sa.CheckConstraint("typeof(amount_micros) = 'integer'", name="entry_is_whole_micros"),
         sa.ForeignKeyConstraint(["job_id"], ["jobs.job_id"]),
         sa.ForeignKeyConstraint(["member_id"], ["members.member_id"]),
         sa.ForeignKeyConstraint(["actor_id"], ["members.member_id"]),
@@ -351,12 +406,11 @@ def _move_ledger() -> None:
     for rule in _LEDGER_RULES:
         op.execute(rule)
     op.execute(
-        """
+        f"""
         INSERT INTO acts (act_id, server_id, act, about_id, what, reason, at)
-        SELECT 'entry-' || entry_id, server_id, kind, member_id, amount_micros || ' micro-dollars', reason,
-               created_at
+        SELECT 'entry-' || entry_id, server_id, kind, member_id, {_dollars("amount_micros")}, reason, created_at
         FROM ledger_before WHERE kind IN ('grant', 'correction')
-        """
+        """  # noqa: S608 - a name of our own
     )
     op.execute(
         """
@@ -384,14 +438,13 @@ def _move_limits() -> None:
         sa.Column("subject_id", sa.Integer(), nullable=False),
         sa.Column("measure", sa.String(), nullable=False),
         sa.Column("amount", sa.Integer(), nullable=False),
-        sa.CheckConstraint(
-            "layer IN ('member', 'role', 'channel', 'server', 'key', 'operator')", name="limit_layer_is_known"
-        ),
+        sa.CheckConstraint("layer IN ('member', 'role', 'channel', 'server')", name="limit_layer_is_known"),
         sa.CheckConstraint(
             "measure IN ('day', 'week', 'month', 'job', 'at once', 'jobs a day')",
             name="limit_measure_is_known",
         ),
         sa.CheckConstraint("amount >= 0", name="limit_is_not_negative"),
+        sa.CheckConstraint("typeof(amount) = 'integer'", name="limit_is_whole"),
         sa.PrimaryKeyConstraint("server_id", "layer", "subject_id", "measure"),
     )
     op.execute(
@@ -402,11 +455,16 @@ def _move_limits() -> None:
         """
     )
     op.execute(
-        """
+        f"""
         INSERT INTO acts (act_id, server_id, actor_id, act, about_id, what, reason, at)
         SELECT 'limit-' || limits_before.member_id, server_id, set_by, 'quota set', limits_before.member_id,
-               'monthly limit of ' || monthly_micros || ' micro-dollars', '', set_at
+               'monthly limit of ' || {_dollars("monthly_micros")}, '', set_at
         FROM limits_before JOIN members USING (member_id)
-        """
+        """  # noqa: S608 - a name of our own
     )
     op.drop_table("limits_before")
+
+
+def _dollars(column: str) -> str:
+    """Write a column of micro-dollars as people read it, with more places only where cents lie."""
+    return f"printf(CASE {column} % 10000 WHEN 0 THEN '$%.2f' ELSE '$%.6f' END, {column} / 1000000.0)"
