@@ -27,7 +27,7 @@ class Layer(StrEnum):
 
     @property
     def is_own(self) -> bool:
-        """Whether it bounds one member: a purse stands in for such limits, and an approval lifts them."""
+        """Whether it bounds one member: an approval lifts such limits."""
         return self in {Layer.MEMBER, Layer.ROLE}
 
     @property
@@ -65,6 +65,11 @@ class Limit:
     measure: Measure
     amount: int
     subject: str = ""
+
+    @property
+    def is_own_budget(self) -> bool:
+        """Whether it is a member's own money for a time: a purse stands in for such limits."""
+        return self.layer.is_own and self.measure.is_budget
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

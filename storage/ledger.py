@@ -37,7 +37,7 @@ _OTHER_SERVERS = sa.text("""
 
 
 class Scope(StrEnum):
-    """What totals are kept for. MEMBER counts only what is charged to members' own quotas."""
+    """What totals are kept for. MEMBER counts all jobs, but only money charged to members' own quotas."""
 
     MEMBER = "member"
     PURSE = "purse"

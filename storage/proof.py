@@ -29,6 +29,9 @@ _COUNTED = """
     FROM ledger GROUP BY 1, 2, 3, 4, 5, 6, 7, 8
 """
 
+# Of a member all jobs are counted, but no money that a purse pays or staff approved for one job.
+_IS_OWN = "(budget IN ('member', 'role'))"
+
 _EXPECTED = (
     """
     CREATE TEMP TABLE expected (
@@ -41,16 +44,16 @@ _EXPECTED = (
         f"""
         INSERT INTO expected
         SELECT account, '{scope}', CAST({subject} AS TEXT), quarter,
-               SUM(spent), SUM(held), {granted}, SUM(possible), SUM(jobs)
+               SUM(spent * {pays}), SUM(held * {pays}), {granted}, SUM(possible * {pays}), SUM(jobs)
         FROM counted WHERE {where} GROUP BY 1, 2, 3, 4
         """  # noqa: S608 - the names are the table below
-        for scope, subject, granted, where in (
-            ("member", "member_id", "SUM(granted)", "budget IN ('member', 'role')"),
-            ("purse", "budget_id", "0", "budget = 'purse'"),
-            ("channel", "channel_id", "0", "channel_id IS NOT NULL"),
-            ("server", "server_id", "0", "true"),
-            ("key", "gateway", "0", "gateway IS NOT NULL"),
-            ("operator", "''", "0", "true"),
+        for scope, subject, pays, granted, where in (
+            ("member", "member_id", _IS_OWN, f"SUM(granted * {_IS_OWN})", "true"),
+            ("purse", "budget_id", "1", "0", "budget = 'purse'"),
+            ("channel", "channel_id", "1", "0", "channel_id IS NOT NULL"),
+            ("server", "server_id", "1", "0", "true"),
+            ("key", "gateway", "1", "0", "gateway IS NOT NULL"),
+            ("operator", "''", "1", "0", "true"),
         )
     ),
 )

@@ -107,12 +107,11 @@ async def _running(
     """Count the jobs at once, where a limit asks for it."""
     if not any(limit.measure is Measure.AT_ONCE for limit in found):
         return {}
-    own = sa.and_(jobs.c.member_id == orderer.member_id, jobs.c.budget.in_(["member", "role"]))
     home = sa.func.coalesce(jobs.c.home_channel_id, jobs.c.channel_id)
     query = sa.select(
         jobs.c.gateway,
         sa.func.count(),
-        sa.func.count().filter(own),
+        sa.func.count().filter(jobs.c.member_id == orderer.member_id),
         sa.func.count().filter(home == orderer.channel_id),
         sa.func.count().filter(jobs.c.server_id == orderer.server_id),
     ).where(jobs.c.stage.in_(_AT_ONCE), jobs.c.account == orderer.account)

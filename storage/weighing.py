@@ -27,7 +27,7 @@ async def weigh(
 ) -> Weighed:
     """Find out what an order would be charged to, and which limits it has to pass.
 
-    An open purse that has the money stands in for the limits of the member and their roles.
+    An open purse that has the money stands in for the budgets of the member and their roles.
     """
     orderer = Orderer(
         server_id=new.server_id,
@@ -38,11 +38,11 @@ async def weigh(
         gateways=(new.gateway,),
     )
     standings = await standings_of(connection, orderer, policy, now=now)
-    purse = await purses.open_in(connection, new.home_channel_id, new.account, now=now)
+    purse = await purses.open_in(connection, new.server_id, new.home_channel_id, new.account, now=now)
     if purse is not None and purse.left_micros >= new.quote.micros:
         return Weighed(
             charge=Charge(budget=Budget.PURSE, subject_id=purse.purse_id),
-            standings=[standing for standing in standings if not standing.limit.layer.is_own],
+            standings=[standing for standing in standings if not standing.limit.is_own_budget],
             purse=purse,
             note="",
         )
@@ -68,7 +68,7 @@ async def left_after(
     if job.charge.budget is Budget.APPROVAL:
         return None
     if job.charge.budget is Budget.PURSE:
-        purse = await purses.open_in(connection, job.home_channel_id, job.account, now=now)
+        purse = await purses.open_in(connection, job.server_id, job.home_channel_id, job.account, now=now)
         return purse if purse is not None and purse.purse_id == job.charge.subject_id else None
     orderer = Orderer(
         server_id=job.server_id,
@@ -82,5 +82,4 @@ async def left_after(
 
 
 def _own_budget(standings: list[Standing]) -> Standing | None:
-    own = [one for one in standings if one.limit.layer.is_own and one.limit.measure.is_budget]
-    return quotas.binding(own)
+    return quotas.binding(one for one in standings if one.limit.is_own_budget)

@@ -90,6 +90,11 @@ class Ordered:
     spent: int = 0
     refunded: bool = False
 
+    @property
+    def is_own(self) -> bool:
+        """Whether its member pays it."""
+        return self.budget in {Budget.MEMBER, Budget.ROLE}
+
     def go(self, stage: Stage, cost: int | None) -> None:
         """Take a step; the gateway names its price with the clip, and the clip is what is paid for."""
         self.stage = stage
@@ -141,9 +146,10 @@ class Model:
     ) -> Sums:
         """Add up; the subject of the scope of members is their server and their id."""
         of = [job for job in self.jobs.values() if _is_of(job, scope, subject) and within(job.at)]
+        paid = [job for job in of if scope is not Scope.MEMBER or job.is_own]
         return Sums(
-            spent_micros=sum(job.spent for job in of),
-            held_micros=sum(job.held for job in of),
+            spent_micros=sum(job.spent for job in paid),
+            held_micros=sum(job.held for job in paid),
             granted_micros=sum(
                 grant.amount
                 for grant in self.grants
@@ -179,13 +185,16 @@ class Model:
         return found
 
     def admits(self, new: NewJob, now: dt.datetime, *, is_lifted: bool = False) -> bool:
-        """Whether every layer has room; an approval and a purse lift the member's own."""
+        """Whether every layer has room; an approval lifts the member's own, a purse what money they have."""
         zone, where = ZONES[new.server_id], new.home_channel_id
         checks: list[Check] = []
-        if not is_lifted and self.purse(where, new.quote.micros, now) is None:
-            who = (new.server_id, new.user_id)
-            own = self.own_limits(new).items()
-            checks += [Check(Scope.MEMBER, who, measure, amount, zone) for measure, amount in own]
+        if not is_lifted:
+            who, is_paid = (new.server_id, new.user_id), self.purse(where, new.quote.micros, now) is not None
+            checks += [
+                Check(Scope.MEMBER, who, measure, amount, zone)
+                for measure, amount in self.own_limits(new).items()
+                if not (is_paid and measure.is_budget)
+            ]
         for (server, layer, subject, measure), amount in self.limits.items():
             if (server, layer, subject) == (new.server_id, Layer.CHANNEL, where):
                 checks.append(Check(Scope.CHANNEL, where, measure, amount, zone))
@@ -215,8 +224,7 @@ class Model:
 def _is_of(job: Ordered, scope: Scope, subject: object) -> bool:
     match scope:
         case Scope.MEMBER:
-            is_own = job.budget in {Budget.MEMBER, Budget.ROLE}
-            return is_own and (job.new.server_id, job.new.user_id) == subject
+            return (job.new.server_id, job.new.user_id) == subject
         case Scope.PURSE:
             return job.purse == subject
         case Scope.CHANNEL:
