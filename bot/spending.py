@@ -59,9 +59,11 @@ class SpendingService:
         )
         return [dataclasses.replace(one, is_hidden=one.is_hidden and not sees_all) for one in found]
 
-    async def purse(self, home_channel_id: int) -> Purse | None:
-        """Return the purse of a channel, if it has one that lasts."""
-        return await self._purses.open_in(home_channel_id, self._availability.account, now=self._clock())
+    async def purse(self, *, server_id: int, home_channel_id: int) -> Purse | None:
+        """Return the purse of a server's channel, if it has one that lasts."""
+        return await self._purses.open_in(
+            server_id, home_channel_id, self._availability.account, now=self._clock()
+        )
 
 
 def amount(typed: str) -> int:

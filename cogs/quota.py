@@ -71,4 +71,7 @@ class QuotaCog(commands.GroupCog, group_name="quota", group_description="What yo
             role_ids=where["role_ids"],
             sees_all=await interaction.client.is_owner(interaction.user),
         )
-        return standings, await self._spending.purse(where["home_channel_id"])
+        purse = await self._spending.purse(
+            server_id=where["server_id"], home_channel_id=where["home_channel_id"]
+        )
+        return standings, purse

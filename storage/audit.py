@@ -13,6 +13,8 @@ from storage.database import Store, reads
 from storage.schema import acts
 from storage.schema import members as people
 
+_NEWEST_FIRST = (acts.c.at.desc(), sa.literal_column("acts.rowid", sa.Integer).desc())
+
 
 async def record(
     connection: AsyncConnection,
@@ -46,6 +48,15 @@ async def record(
     return act_id
 
 
+def _newest_of(member_id: int, count: int) -> sa.CompoundSelect[tuple[str]]:
+    """Return the ids of so many acts by a member and of so many about them, each from its own index."""
+    by, about = (
+        sa.select(acts.c.act_id).where(column == member_id).order_by(*_NEWEST_FIRST).limit(count).subquery()
+        for column in (acts.c.actor_id, acts.c.about_id)
+    )
+    return sa.union(sa.select(by.c.act_id), sa.select(about.c.act_id))
+
+
 class ActStore(Store):
     """Reads the audit log."""
 
@@ -63,14 +74,16 @@ class ActStore(Store):
         actor, about = people.alias(), people.alias()
         where = acts.c.server_id == server_id
         if user_id is not None:
-            member = await members.find(connection, server_id, user_id) or -1
-            where = sa.and_(where, sa.or_(acts.c.actor_id == member, acts.c.about_id == member))
+            member = await members.find(connection, server_id, user_id)
+            if member is None:
+                return []
+            where = acts.c.act_id.in_(_newest_of(member, offset + limit))
         rows = await connection.execute(
             sa.select(acts, actor.c.discord_id.label("actor"), about.c.discord_id.label("about"))
             .outerjoin(actor, actor.c.member_id == acts.c.actor_id)
             .outerjoin(about, about.c.member_id == acts.c.about_id)
             .where(where)
-            .order_by(acts.c.at.desc(), sa.text("acts.rowid DESC"))
+            .order_by(*_NEWEST_FIRST)
             .offset(offset)
             .limit(limit)
         )

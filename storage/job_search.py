@@ -41,11 +41,13 @@ class JobSearch(Store):
         """Return a server's jobs that fit, newest first."""
         where = [jobs.c.server_id == server_id]
         if wanted.stage is not None:
-            # The plus keeps SQLite from sorting all jobs of a stage: the index by time ends at the page.
-            where.append(sa.literal_column("+jobs.stage") == wanted.stage)
+            where.append(jobs.c.stage == wanted.stage)
         if wanted.user_id is not None:
+            # A member is of one server: the plus keeps SQLite from looking through all jobs of it.
             member = await members.find(connection, server_id, wanted.user_id)
-            where.append(jobs.c.member_id == (member or -1))
+            where = [sa.literal_column("+jobs.server_id") == server_id, jobs.c.member_id == (member or -1)]
+            if wanted.stage is not None:
+                where.append(sa.literal_column("+jobs.stage") == wanted.stage)
         if wanted.model is not None:
             where.append(jobs.c.model == wanted.model)
         return await self._store.select(

@@ -243,7 +243,7 @@ class JobStore(Store):
         """End the job without a clip and give the held money back.
 
         Where the gateway had taken the task and does not document that it takes no money for such an
-        ending, a possible charge is booked for the operator.
+        ending, a possible charge is booked for the operator: what it said it took, else the quote.
         """
         job = await self._change(
             connection,
@@ -266,7 +266,7 @@ class JobStore(Store):
                 connection,
                 job,
                 EntryKind.POSSIBLE_CHARGE,
-                job.quote.micros,
+                job.quote.micros if job.cost_micros is None else job.cost_micros,
                 reason=failure.kind,
                 now=now,
             )
@@ -367,8 +367,13 @@ class JobStore(Store):
         only_open: bool = False,
     ) -> list[Job]:
         """Return a member's jobs in a server, newest first."""
-        mine = sa.and_(jobs.c.server_id == server_id, people.c.discord_id == user_id)
-        where = sa.and_(mine, jobs.c.stage.in_(_OPEN)) if only_open else mine
+        member = await members.find(connection, server_id, user_id)
+        if member is None:
+            return []
+        where = jobs.c.member_id == member
+        if only_open:
+            # The plus lets SQLite begin with everybody's open jobs, not all the member ever ordered.
+            where = sa.and_(sa.literal_column("+jobs.member_id") == member, jobs.c.stage.in_(_OPEN))
         return await self.select(connection, where, *NEWEST_FIRST, offset=offset, limit=limit)
 
     @reads

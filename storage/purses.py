@@ -14,10 +14,10 @@ from storage.schema import purses
 
 
 async def open_in(
-    connection: AsyncConnection, channel_id: int, account: Account, *, now: dt.datetime
+    connection: AsyncConnection, server_id: int, channel_id: int, account: Account, *, now: dt.datetime
 ) -> Purse | None:
-    """Return the purse of a channel, if it has one that is neither closed nor over."""
-    found = await _select(connection, purses.c.channel_id == channel_id, account, only_open_at=now)
+    """Return the purse of a server's channel, if it has one that is neither closed nor over."""
+    found = await _select(connection, _of(server_id, channel_id), account, only_open_at=now)
     return next(iter(found), None)
 
 
@@ -71,10 +71,16 @@ class PurseStore(Store):
 
     @reads
     async def open_in(
-        self, connection: AsyncConnection, channel_id: int, account: Account, *, now: dt.datetime
+        self,
+        connection: AsyncConnection,
+        server_id: int,
+        channel_id: int,
+        account: Account,
+        *,
+        now: dt.datetime,
     ) -> Purse | None:
-        """Return the purse of a channel, if it has one that is neither closed nor over."""
-        return await open_in(connection, channel_id, account, now=now)
+        """Return the purse of a server's channel, if it has one that is neither closed nor over."""
+        return await open_in(connection, server_id, channel_id, account, now=now)
 
     @writes
     async def open(
@@ -95,12 +101,12 @@ class PurseStore(Store):
         Raises:
             UserError: it has one that still lasts.
         """
-        if await open_in(connection, channel_id, Account.REAL, now=now) is not None:
+        if await open_in(connection, server_id, channel_id, Account.REAL, now=now) is not None:
             raise UserError(
                 "This channel has a purse already. Close it first: `/video-admin purse close`. "
                 "What was spent from it stays counted."
             )
-        await _close(connection, channel_id, now)  # one that is over by its date
+        await _close(connection, server_id, channel_id, now)  # one that is over by its date
         made = await connection.execute(
             sa.insert(purses)
             .values(
@@ -131,7 +137,7 @@ class PurseStore(Store):
         now: dt.datetime,
     ) -> bool:
         """Close a channel's purse; jobs charged to it go on. Returns whether there was one."""
-        if not await _close(connection, channel_id, now, server_id=server_id):
+        if not await _close(connection, server_id, channel_id, now):
             return False
         await audit.record(
             connection, server_id=server_id, by=by, act="purse close", what=what, reason=reason, now=now
@@ -139,11 +145,11 @@ class PurseStore(Store):
         return True
 
 
-async def _close(
-    connection: AsyncConnection, channel_id: int, now: dt.datetime, *, server_id: int | None = None
-) -> bool:
-    where = sa.and_(purses.c.channel_id == channel_id, purses.c.closed_at.is_(None))
-    if server_id is not None:
-        where = sa.and_(where, purses.c.server_id == server_id)
-    result = await connection.execute(sa.update(purses).where(where).values(closed_at=now))
+async def _close(connection: AsyncConnection, server_id: int, channel_id: int, now: dt.datetime) -> bool:
+    lasts = sa.and_(_of(server_id, channel_id), purses.c.closed_at.is_(None))
+    result = await connection.execute(sa.update(purses).where(lasts).values(closed_at=now))
     return result.rowcount > 0
+
+
+def _of(server_id: int, channel_id: int) -> sa.ColumnElement[bool]:
+    return sa.and_(purses.c.server_id == server_id, purses.c.channel_id == channel_id)

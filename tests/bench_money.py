@@ -31,6 +31,7 @@ from storage.jobs import JobStore
 from storage.limits import LimitStore
 from storage.orders import OrderStore
 from storage.proof import prove_ledger
+from storage.purses import PurseStore
 from storage.reports import By, ReportStore
 from tests.books import CENT, DOLLAR, SERVER, new_job
 
@@ -40,6 +41,7 @@ JOBS = (100_000, 10_000)
 ENTRIES_A_JOB = 10
 MEMBERS, CHANNELS, ROLES = 300, 20, 5
 BUSY = 1  # the member who ordered every tenth job
+WITH_PURSE = 201  # the channel whose jobs were all charged to one purse
 A_FILE_IN_DISCORD = 10 * 1024 * 1024
 PLENTY = 1_000_000 * DOLLAR
 
@@ -74,8 +76,8 @@ def entries(count: int) -> Iterator[tuple[object, ...]]:
     """Six entries for each job, and four grants beside them: as many as the ledger's rules allow a job."""
     for number, (job_id, _, channel, member, role, at, _) in enumerate(jobs(count)):
         row = (channel, member, "apixo/sora-2-pro", "apixo", role, at, at)
-        yield (job_id, "grant", 30 * CENT, f"act{number}.0", *row)
         yield (job_id, "hold", 30 * CENT, None, *row)
+        yield (job_id, "grant", 30 * CENT, f"act{number}.0", *row)
         yield (job_id, "settle", 20 * CENT, None, *row)
         yield (job_id, "release", 10 * CENT, None, *row)
         yield (job_id, "possible_charge", CENT, None, *row)
@@ -100,6 +102,12 @@ def fill(path: Path, count: int) -> None:
         "'landscape', 'done', ?, 300000, 0, ?, ?)",
         jobs(count),
     )
+    connection.execute(
+        "INSERT INTO purses (purse_id, server_id, channel_id, amount_micros, opened_at) "
+        "VALUES (1, 100, ?, ?, ?)",
+        (WITH_PURSE, PLENTY, iso(NOW)),
+    )
+    connection.execute("UPDATE jobs SET budget = 'purse', budget_id = 1 WHERE channel_id = ?", (WITH_PURSE,))
     connection.executemany(
         "INSERT INTO acts (act_id, server_id, actor_id, act, what, reason, at) "
         "VALUES (?, 100, 2, 'grant', '', '', ?)",
@@ -107,9 +115,11 @@ def fill(path: Path, count: int) -> None:
     )
     connection.executemany(
         "INSERT INTO ledger (job_id, server_id, kind, amount_micros, act_id, channel_id, member_id, account, "
-        "model, gateway, role_id, budget, price_version, reason, ordered_at, created_at) "
-        "VALUES (?1, 100, ?2, ?3, ?4, ?5, ?6, 'real', ?7, ?8, ?9, 'member', '', 'bench', ?10, ?11)",
-        entries(count),
+        "model, gateway, role_id, budget, budget_id, price_version, reason, ordered_at, created_at) "
+        "VALUES (?1, 100, ?2, ?3, ?4, ?5, ?6, 'real', ?7, ?8, ?9, "
+        "CASE ?5 WHEN ?12 THEN 'purse' ELSE 'member' END, CASE ?5 WHEN ?12 THEN 1 END, "
+        "'', 'bench', ?10, ?11)",
+        ((*entry, WITH_PURSE) for entry in entries(count)),
     )
     subjects = ((Layer.MEMBER, BUSY), (Layer.ROLE, 5), (Layer.CHANNEL, 200), (Layer.SERVER, 0))
     connection.executemany(
@@ -194,7 +204,7 @@ async def measure(path: Path) -> dict[str, Figure]:
 
 async def figures(database: Database) -> dict[str, Figure]:
     store = JobStore(database, pictures=Path(), clips=Path())
-    orders, limits = OrderStore(database, store), LimitStore(database)
+    orders, limits, purses = OrderStore(database, store), LimitStore(database), PurseStore(database)
 
     async def place() -> None:
         placed = await orders.place(order(), POLICY, now=NOW)
@@ -212,6 +222,7 @@ async def figures(database: Database) -> dict[str, Figure]:
             now=NOW,
         )
         assert len(standings) == 5 * len(Measure)
+        assert await purses.open_in(SERVER, WITH_PURSE, Account.REAL, now=NOW) is not None
 
     async def commit() -> None:
         async with database.write() as connection:
@@ -230,7 +241,7 @@ async def figures(database: Database) -> dict[str, Figure]:
         await act()
     taken = {
         "a commit alone (fsync)": Figure([await timed(commit) for _ in range(200)]),
-        "/quota show of a member with every tenth job": Figure([await timed(show) for _ in range(200)]),
+        "/quota show of a member with a tenth of the jobs": Figure([await timed(show) for _ in range(200)]),
         "report of one month with a file of its 10,000 jobs": Figure(
             [await timed(report) for _ in range(10)]
         ),

@@ -306,7 +306,7 @@ async def books(tmp_path: Path) -> AsyncGenerator[Books]:
 
 
 async def stands(books: Books, *, at: dt.datetime = NOON) -> tuple[int, int, int]:
-    found = await books.purses.open_in(CHANNEL, Account.REAL, now=at)
+    found = await books.purses.open_in(SERVER, CHANNEL, Account.REAL, now=at)
     assert found is not None
     return found.spent_micros, found.held_micros, found.left_micros
 

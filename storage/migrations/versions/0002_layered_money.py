@@ -408,7 +408,8 @@ def _move_ledger() -> None:
     op.execute(
         f"""
         INSERT INTO acts (act_id, server_id, act, about_id, what, reason, at)
-        SELECT 'entry-' || entry_id, server_id, kind, member_id, {_dollars("amount_micros")}, reason, created_at
+        SELECT 'entry-' || entry_id, server_id, kind, member_id, {_dollars("amount_micros")}, reason,
+               created_at
         FROM ledger_before WHERE kind IN ('grant', 'correction')
         """  # noqa: S608 - a name of our own
     )
