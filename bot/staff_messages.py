@@ -11,7 +11,10 @@ NO_SUCH_MODEL = "There is no model {model}. Choose one from the menu."
 MODEL_LEFT = "That model is no longer in the catalogue. Use the command again without it."
 NO_JOBS = "No jobs fit."
 NO_ACTS = "Nobody did anything yet that the audit log keeps."
-STAFF_ONLY = "Only those who may manage this server turn these pages. Use the command again."
+STAFF_ONLY = (
+    "Only those who may manage this server turn pages that are older than a quarter of an hour. "
+    "Use the command again."
+)
 
 MOST_STEPS = 15
 _MOST_WORDS = 120

@@ -11,7 +11,7 @@ from bot.client import SoraBot
 from bot.errors import UserError
 from bot.models import Stage
 from bot.oversight import Oversight
-from cogs.buttons import CancelButton, PressButton, is_staff
+from cogs.buttons import CancelButton, PressButton, acts_as_staff
 from storage.job_search import JobFilter
 
 JOBS_PER_PAGE = 5
@@ -95,7 +95,7 @@ class StaffPageButton(
     async def press(self, interaction: discord.Interaction[SoraBot]) -> None:
         """Show the page."""
         await interaction.response.defer()
-        if not is_staff(interaction):
+        if not acts_as_staff(interaction):
             raise UserError(staff_messages.STAFF_ONLY)
         oversight = next(
             cog.oversight for cog in interaction.client.cogs.values() if isinstance(cog, OversightCommands)

@@ -1,5 +1,6 @@
 """Buttons that outlive restarts: the custom id carries all there is to know, and nothing is trusted."""
 
+import datetime as dt
 import re
 from typing import TYPE_CHECKING, Any, Self
 
@@ -14,10 +15,33 @@ if TYPE_CHECKING:
 
 JOBS_PER_PAGE = 5
 
+# As long as Discord lets an app go on with what a command began
+# (https://docs.discord.com/developers/interactions/receiving-and-responding, "Interaction Token").
+GOES_ON = dt.timedelta(minutes=15)
+
 
 def is_staff(interaction: discord.Interaction[Any]) -> bool:
     """Whether Discord says that the person may manage the server."""
     return interaction.permissions.manage_guild
+
+
+def acts_as_staff(interaction: discord.Interaction[Any]) -> bool:
+    """Whether staff press, or whoever used the command just now that the pressed message answers in private.
+
+    Discord's Integrations page may let others use `/video-admin`, and says so of commands alone. Only answers
+    of that command carry buttons of staff, and discord.py drops presses of what a message does not show.
+    """
+    message = interaction.message
+    if is_staff(interaction) or message is None:
+        return is_staff(interaction)
+    begun = message.interaction_metadata
+    return (
+        message.flags.ephemeral
+        and begun is not None
+        and begun.type is discord.InteractionType.application_command
+        and begun.user.id == interaction.user.id
+        and interaction.created_at - message.created_at < GOES_ON
+    )
 
 
 class PressButton(ui.DynamicItem[ui.Button[Any]], template=r"(?!)"):
@@ -54,7 +78,7 @@ class PressButton(ui.DynamicItem[ui.Button[Any]], template=r"(?!)"):
 
 
 class CancelButton(PressButton, template=r"job:cancel:(?P<job_id>[a-z0-9]{1,20})"):
-    """Stops a job that waits; its member and staff may press it."""
+    """Stops a job that waits; its member, staff and who opened it with `/video-admin jobs` may press it."""
 
     async def press(self, interaction: discord.Interaction["SoraBot"]) -> None:
         """Cancel."""
@@ -63,7 +87,7 @@ class CancelButton(PressButton, template=r"job:cancel:(?P<job_id>[a-z0-9]{1,20})
             self.said["job_id"],
             server_id=interaction.guild_id or 0,
             user_id=interaction.user.id,
-            staff=is_staff(interaction),
+            staff=acts_as_staff(interaction),
         )
         await answer(interaction, messages.cancelled(job, by=interaction.user.id))
 

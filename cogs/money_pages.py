@@ -9,7 +9,7 @@ from bot.client import SoraBot
 from bot.errors import UserError
 from bot.funds import FundAdmin
 from bot.limits import LimitAdmin
-from cogs.buttons import PressButton, is_staff
+from cogs.buttons import PressButton, acts_as_staff
 
 PURSES_PER_PAGE = 15
 
@@ -27,7 +27,7 @@ class MoneyPageButton(PressButton, template=r"staff:(?P<of>limits|purses):(?P<pa
     async def press(self, interaction: discord.Interaction[SoraBot]) -> None:
         """Show the page."""
         await interaction.response.defer()
-        if not is_staff(interaction):
+        if not acts_as_staff(interaction):
             raise UserError(staff_messages.STAFF_ONLY)
         cog = next(cog for cog in interaction.client.cogs.values() if isinstance(cog, MoneyCog))
         show = limits_page if self.said["of"] == "limits" else purses_page

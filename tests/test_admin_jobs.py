@@ -119,11 +119,12 @@ async def test_a_model_nobody_knows_is_said(world: World) -> None:
     )
 
 
-async def test_who_is_no_longer_staff_turns_no_page(world: World) -> None:
+async def test_who_is_no_longer_staff_soon_turns_no_page(world: World) -> None:
     for number in range(6):
         await order(world, f"Fox {number}")
     result = await world.staff.slash(world.channel, "video-admin jobs")
     dismiss(world, world.staff)
+    await world.env.advance_time(15 * 60)
     refused = await click(world.staff, result, "Older")
     assert "Only those who may manage this server" in refused.followups[0].content
     assert numbers(result) == [5, 4, 3, 2, 1]
