@@ -26,7 +26,8 @@ def purse_opened(amount_micros: int, channel_id: int, ends_at: dt.datetime | Non
     until = f" until {at(ends_at)}" if ends_at is not None else ""
     return (
         f"<#{channel_id}> has a purse of {dollars(amount_micros)}{until}. While it lasts, jobs there are "
-        "charged to it and not to members' own limits. Those of channel, server and operator hold."
+        "charged to it and not to members' own quotas. Their limits of dollars a job, jobs at once and jobs "
+        "a day hold, and so do all limits of channel, server and operator."
     )
 
 
@@ -71,9 +72,9 @@ def purse_here(purse: Purse) -> str:
         f"**This channel's purse: {dollars(purse.left_micros)} left** of {dollars(purse.amount_micros)} "
         f"({dollars(purse.spent_micros)} spent, {dollars(purse.held_micros)} held{until}). "
         + (
-            "Orders here are charged to it, not to your own limits, while it can pay them."
+            "Orders here are charged to it, not to your own quota, while it can pay them."
             if purse.left_micros
-            else "It is used up: orders here are charged to your own limits."
+            else "It is used up: orders here are charged to your own quota."
         )
     )
 
@@ -115,6 +116,11 @@ def not_refundable(job: Job) -> str:
         )
     if job.stage in {Stage.FAILED, Stage.CANCELLED}:
         return f"{name} cost nothing: what it held was returned when it ended."
+    if job.stage is Stage.UNCERTAIN:
+        return (
+            f"{name} has spent nothing yet: it is unclear whether the gateway has it, so its "
+            f"{dollars(job.held_micros)} stays held."
+        )
     if job.held_micros:
         return (
             f"{name} has spent nothing yet: {dollars(job.held_micros)} is held. "

@@ -5,7 +5,7 @@ import dataclasses
 import secrets
 from typing import Protocol
 
-from bot import approval_messages, media, messages, money_messages, receipts
+from bot import approval_messages, media, messages, money_messages, quote_messages, receipts
 from bot.access import Access, Asking
 from bot.availability import Availability
 from bot.catalogue import Model
@@ -13,6 +13,7 @@ from bot.errors import ModelUnavailable, NoSuchJob, OverLimit, UserError
 from bot.models import (
     Clock,
     Draft,
+    DraftStage,
     Job,
     Mode,
     NewJob,
@@ -102,7 +103,7 @@ class JobService:
             request, picture = await self._pictured(order.picture, model, request, shape=order.shape)
         outcome = await self._orders.place(
             NewJob(
-                job_id=_new_id(),
+                job_id=new_id(),
                 origin=order.origin,
                 account=model.account,
                 server_id=order.server_id,
@@ -133,13 +134,18 @@ class JobService:
         await self._access.check(asking)
 
     def taken(self, outcome: Job | Draft | Refusal) -> Job | Draft:
-        """Let the worker have what became a job.
+        """Let the worker have what became a job; a draft is one that waits for a yes to its price.
 
         Raises:
             OverLimit: a limit refused it.
+            UserError: it is a draft that is over, or that staff decide on.
         """
+        if isinstance(outcome, Draft) and outcome.stage is not DraftStage.QUOTED:
+            raise UserError(quote_messages.OVER[outcome.stage])
         if isinstance(outcome, Refusal):
             told = money_messages.over_limit(outcome.standing, outcome.quote)
+            if outcome.note:
+                told = f"{told} {outcome.note}"
             if outcome.draft is None and outcome.standing.limit.layer.is_own:
                 told = f"{told} {approval_messages.HOW_TO_ALLOW_ASKING}"
             raise OverLimit(
@@ -231,5 +237,6 @@ class JobService:
         ][:25]
 
 
-def _new_id() -> str:
+def new_id() -> str:
+    """Return a fresh id for a job, or for the draft that may become one."""
     return "".join(secrets.choice(_ID_LETTERS) for _ in range(_ID_LENGTH))

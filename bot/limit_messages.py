@@ -39,7 +39,8 @@ def limit_set(limit: Limit, user_id: int | None) -> str:
     """Answer staff who set a limit."""
     here = " here" if limit.layer in {Layer.MEMBER, Layer.ROLE} else ""
     if not limit.amount:
-        return f"{_whose(limit, user_id)} may order no videos{here} ({limit_amount(limit)})."
+        paid = " from their own quota" if limit.is_own_budget else ""
+        return f"{_whose(limit, user_id)} may order no videos{here}{paid} ({limit_amount(limit)})."
     may = {Measure.AT_ONCE: "have", Measure.JOBS_A_DAY: "order"}.get(limit.measure, "spend")
     return f"{_whose(limit, user_id)} may {may} {limit_amount(limit)}{here}."
 

@@ -1,4 +1,4 @@
-"""Every sentence a person reads about a job, a model or a quota."""
+"""Every sentence a person reads about a job or a model."""
 
 import datetime as dt
 import urllib.parse

@@ -97,9 +97,10 @@ def why(standings: Sequence[Standing], purse: Purse | None, *, sandbox: bool) ->
     for standing in standings:
         names.setdefault(limit_name(standing.limit), []).append(standing)
     for name, ones in names.items():
-        aside = " (the purse pays instead)" if pays and ones[0].limit.layer.is_own else ""
-        lines.append(f"**{name.capitalize()}**{aside}")
-        lines += [f"- {standing_line(standing)}" for standing in ones]
+        lines.append(f"**{name.capitalize()}**")
+        for standing in ones:
+            aside = " (the purse pays instead)" if pays and standing.limit.is_own_budget else ""
+            lines.append(f"- {standing_line(standing)}{aside}")
     return "\n".join([*lines, *account_line(sandbox=sandbox)])
 
 
@@ -123,8 +124,8 @@ def standing_line(standing: Standing) -> str:
 
 
 def _binding_line(standings: Sequence[Standing], purse: Purse | None) -> str:
-    """Name what will be met first; while a purse pays, the limits of the member are not met at all."""
-    bound = quotas.binding(one for one in standings if purse is None or not one.limit.layer.is_own)
+    """Name what will be met first; while a purse pays, the budgets of the member are not met at all."""
+    bound = quotas.binding(one for one in standings if purse is None or not one.limit.is_own_budget)
     is_money = bound is not None and bound.limit.measure.is_money
     if purse is not None and (bound is None or (bound.left and is_money and bound.left > purse.left_micros)):
         return f"**Binding here: this channel's purse**, {dollars(purse.left_micros)} left."
@@ -132,6 +133,8 @@ def _binding_line(standings: Sequence[Standing], purse: Purse | None) -> str:
         return "Nothing bounds orders here."
     if bound.left == 0:
         return f"**Binding here: {limit_name(bound.limit)}** of {limit_amount(bound.limit)}: nothing is left."
+    if bound.is_hidden:
+        return f"**Binding here: {limit_name(bound.limit)}**; what is left of it only the operator sees."
     left = "at most" if bound.limit.measure is Measure.JOB else f"{dollars(bound.left)} left of"
     return f"**Binding here: {limit_name(bound.limit)}**, {left} {limit_amount(bound.limit)}."
 
@@ -151,8 +154,8 @@ def _own_lines(standing: Standing) -> list[str]:
     return [
         f"**{dollars(standing.left)} left** of {dollars(whole)} this {limit.measure}{granted}{role}"
         if whole
-        else f"**You may order no videos here:** {limit_name(limit)} is $0.00 a {limit.measure}. "
-        "Staff can raise it.",
+        else "**You may order no videos here from your own quota:** "
+        f"{limit_name(limit)} is $0.00 a {limit.measure}. Staff can raise it.",
         f"Spent: {dollars(sums.spent_micros)}",
         f"Held by running jobs: {dollars(sums.held_micros)}",
         f"The {limit.measure} turns {ago(period.turns_at)} ({at(period.turns_at)}).",
@@ -160,11 +163,8 @@ def _own_lines(standing: Standing) -> list[str]:
 
 
 def purse_too_small(left_micros: int) -> str:
-    """Say why a job in a channel with a purse is charged to its member."""
-    return (
-        f"This channel's purse has {dollars(left_micros)} left, not enough for it: "
-        "it is charged to your own quota."
-    )
+    """Say why the purse of a channel does not pay an order there."""
+    return f"This channel's purse has {dollars(left_micros)} left, not enough for it: your own quota counts."
 
 
 def _jobs(count: int) -> str:

@@ -223,7 +223,7 @@ def binding(standings: Iterable[Standing]) -> Standing | None:
 
     Of those with nothing left it is the one that is hardest to lift: the one that refuses.
     """
-    known = [standing for standing in standings if not standing.is_hidden or not standing.left]
+    known = list(standings)
     empty = [standing for standing in known if not standing.left]
     if empty:
         return max(empty, key=lambda standing: list(Layer).index(standing.limit.layer))

@@ -9,17 +9,20 @@ from bot.offers import Offer, Ways
 
 MOST_LENGTHS = 10
 MOST_MODELS = 5
-MOST_LINE = 300
 
-NOTHING_ORDERED = "This quote is over; nothing was ordered and nothing was charged. Order again if you like."
 NO_SUCH_QUOTE = "There is no such quote here."
 NOT_YOURS = "Only the member who asked for this video can confirm or cancel its price."
 DROPPED = "Cancelled: nothing was ordered and nothing was charged."
 
 # What a press comes too late for.
 OVER = {
-    DraftStage.ORDERED: "You confirmed this already. `/video list` shows your jobs.",
+    DraftStage.ORDERED: "It was ordered already. `/video list` shows your jobs.",
     DraftStage.ASKED: "Staff are asked for this video already; they decide.",
+    DraftStage.DENIED: "Staff denied this video. Nothing was charged.",
+    DraftStage.DROPPED: (
+        "This quote is over: it was cancelled, or its price has changed and is shown anew. "
+        "Nothing was charged for it."
+    ),
     DraftStage.EXPIRED: "This quote is older than a day. Order again; nothing was charged.",
 }
 

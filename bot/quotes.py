@@ -5,7 +5,7 @@ import dataclasses
 from bot import offers, quote_messages
 from bot.availability import Availability
 from bot.errors import UserError
-from bot.jobs import JobService
+from bot.jobs import JobService, new_id
 from bot.models import Clock, Draft, DraftStage, Job, Purse
 from bot.quotas import Policy, Standing
 from storage.orders import OrderStore
@@ -40,7 +40,7 @@ class QuoteService:
     ) -> Job | Draft:
         """Order what was quoted, for its member; done before, it gives the same job.
 
-        A draft comes back where the price has changed: it is quoted anew and has to be confirmed again.
+        Another draft comes back where the price has changed: it has to be confirmed in its turn.
 
         Raises:
             OverLimit: a limit refuses it now; the quote stays, to be confirmed when there is room.
@@ -53,13 +53,12 @@ class QuoteService:
         outcome = await self._orders.confirm(
             draft_id,
             quote=self._availability.quote_again(draft.new),
+            new_id=new_id(),
             role_ids=role_ids,
             top_role_id=top_role_id,
             policy=self._policy,
             now=self._clock(),
         )
-        if isinstance(outcome, Draft) and outcome.stage is not DraftStage.QUOTED:
-            raise UserError(quote_messages.OVER.get(outcome.stage, quote_messages.NOTHING_ORDERED))
         return self._jobs.taken(outcome)
 
     async def drop(self, draft_id: str, *, server_id: int, user_id: int) -> None:

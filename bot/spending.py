@@ -1,4 +1,4 @@
-"""What members may spend: asked by them, set by staff."""
+"""Where limits and purses stand, for whoever asks; and amounts of dollars as staff type them."""
 
 import dataclasses
 

@@ -1,4 +1,4 @@
-"""`/quota`: what a member has left."""
+"""`/quota`: what a member has left and why, what they spent before, and alerts about it."""
 
 import io
 

@@ -2,18 +2,18 @@
 
 import dataclasses
 import datetime as dt
-import json
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot import quotas
-from bot.models import Account, Draft, DraftStage, Job, NewJob, Purse, Quote
+from bot.models import Draft, DraftStage, Job, NewJob, Purse, Quote
 from bot.quotas import Policy, Standing
 from storage import alerts, members, servers
 from storage.database import Database, Store, reads, writes
-from storage.jobs import JobStore, columns, picture_of, request_of
+from storage.draft_rows import draft_of, order_json
+from storage.jobs import JobStore
 from storage.schema import drafts
 from storage.schema import members as people
 from storage.weighing import Weighed, left_after, weigh
@@ -28,11 +28,15 @@ _IS_KNOWN = sa.text(
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Refusal:
-    """An order that a limit refuses; `draft` is kept where its member may ask staff for more."""
+    """An order that a limit refuses; `draft` is kept where its member may ask staff for more.
+
+    `note` says why the channel's purse does not pay, where it has one.
+    """
 
     standing: Standing
     quote: Quote
     draft: Draft | None
+    note: str = ""
 
 
 class OrderStore(Store):
@@ -48,13 +52,12 @@ class OrderStore(Store):
     ) -> Job | Draft | Refusal:
         """Check the limits, hold the money and store the job, all in one transaction.
 
-        An origin that was stored before gives what it made: it is never ordered again. Where the price is
-        above what the server wants confirmed, a draft is kept instead; where a limit refuses, nothing is
-        held.
+        An origin that was stored before gives what it made, a draft also when it is over: it is never ordered
+        again. Where the price is above what the server wants confirmed, a draft is kept instead; where a
+        limit refuses, nothing is held.
         """
         if await connection.scalar(_IS_KNOWN, {"origin": new.origin}):
-            job = await self.jobs.of_origin(connection, new.origin)
-            return job or (await self.select(connection, drafts.c.origin == new.origin))[0]
+            return await self._known(connection, new.origin, policy, now)
         member = await members.row(connection, new.server_id, new.user_id)
         settings = await servers.settings(connection, new.server_id)
         weighed = await weigh(connection, new, member, policy, now=now)
@@ -63,7 +66,7 @@ class OrderStore(Store):
             draft = None
             if refused.limit.layer.is_own and settings.staff_channel_id is not None:
                 draft = await self._keep(connection, new, member, DraftStage.REFUSED, now)
-            return Refusal(standing=refused, quote=new.quote, draft=draft)
+            return Refusal(standing=refused, quote=new.quote, draft=draft, note=weighed.note)
         if new.quote.micros > settings.confirm_above_micros:
             return await self._keep(connection, new, member, DraftStage.QUOTED, now)
         return await self.insert(connection, new, member, weighed, now=now)
@@ -75,6 +78,7 @@ class OrderStore(Store):
         draft_id: str,
         *,
         quote: Quote,
+        new_id: str,
         role_ids: frozenset[int],
         top_role_id: int | None,
         policy: Policy,
@@ -82,9 +86,10 @@ class OrderStore(Store):
     ) -> Job | Draft | Refusal:
         """Make a quoted draft a job; the caller has made sure of who asks, and says which roles they have.
 
-        `quote` is what it costs now: where the price has changed the draft is quoted anew. A draft that is
-        over comes back as it is, one that became a job as its job. One that a limit refuses may be confirmed
-        again later.
+        `quote` is what it costs now: where the price has changed, another draft comes back that is called
+        `new_id`, so that a press below the old price, however late it arrives, does not confirm the new one.
+        A draft that is over comes back as it is, one that became a job as its job. One that a limit refuses
+        may be confirmed again later.
         """
         draft = await self.require(connection, draft_id)
         if draft.job_id is not None and (job := await self.jobs.of_origin(connection, draft.new.origin)):
@@ -94,17 +99,14 @@ class OrderStore(Store):
         if now >= draft.expires_at:
             return await self.change(connection, draft_id, stage=DraftStage.EXPIRED)
         if quote.micros != draft.new.quote.micros:
-            draft = await self.quote_anew(connection, draft, quote)
-            return await self.change(connection, draft_id, stage=DraftStage.QUOTED)
+            await self.change(connection, draft_id, stage=DraftStage.DROPPED, origin=f"became:{new_id}")
+            anew = dataclasses.replace(draft.new, job_id=new_id, quote=quote)
+            return await self._keep(connection, anew, draft.member_id, DraftStage.QUOTED, now)
         new = dataclasses.replace(draft.new, role_ids=role_ids, top_role_id=top_role_id, quote=quote)
         weighed = await weigh(connection, new, draft.member_id, policy, now=now)
         refused = quotas.refusing(weighed.standings, quote.micros)
         if refused is not None:
-            settings = await servers.settings(connection, new.server_id)
-            if not refused.limit.layer.is_own or settings.staff_channel_id is None:
-                return Refusal(standing=refused, quote=quote, draft=None)
-            kept = await self.change(connection, draft_id, stage=DraftStage.REFUSED)
-            return Refusal(standing=refused, quote=quote, draft=kept)
+            return await self._refuse(connection, draft, refused, weighed.note)
         job = await self.insert(connection, new, draft.member_id, weighed, now=now)
         await self.change(connection, draft_id, stage=DraftStage.ORDERED, job_id=job.job_id)
         return job
@@ -168,7 +170,7 @@ class OrderStore(Store):
             .where(where)
             .order_by(drafts.c.created_at, drafts.c.draft_id)
         )
-        return [self._draft(row) for row in rows]
+        return [draft_of(row, self.jobs.pictures) for row in rows]
 
     async def change(self, connection: AsyncConnection, draft_id: str, **values: Any) -> Draft:
         """Change columns of a draft; return it as it is then."""
@@ -178,7 +180,33 @@ class OrderStore(Store):
     async def quote_anew(self, connection: AsyncConnection, draft: Draft, quote: Quote) -> Draft:
         """Keep the price as it is now."""
         new = dataclasses.replace(draft.new, quote=quote)
-        return await self.change(connection, draft.draft_id, order_json=_json(new))
+        return await self.change(connection, draft.draft_id, order_json=order_json(new))
+
+    async def _known(
+        self, connection: AsyncConnection, origin: str, policy: Policy, now: dt.datetime
+    ) -> Job | Draft | Refusal:
+        """Return what an order has become; one that was refused and has room by now is quoted."""
+        job = await self.jobs.of_origin(connection, origin)
+        if job is not None:
+            return job
+        (draft,) = await self.select(connection, drafts.c.origin == origin)
+        if draft.stage is not DraftStage.REFUSED:
+            return draft
+        weighed = await weigh(connection, draft.new, draft.member_id, policy, now=now)
+        refused = quotas.refusing(weighed.standings, draft.new.quote.micros)
+        if refused is None:
+            return await self.change(connection, draft.draft_id, stage=DraftStage.QUOTED)
+        return await self._refuse(connection, draft, refused, weighed.note)
+
+    async def _refuse(
+        self, connection: AsyncConnection, draft: Draft, refused: Standing, note: str
+    ) -> Refusal:
+        """Refuse a draft; where an approval would help, its member may ask for one."""
+        settings = await servers.settings(connection, draft.new.server_id)
+        kept = None
+        if refused.limit.layer.is_own and settings.staff_channel_id is not None:
+            kept = await self.change(connection, draft.draft_id, stage=DraftStage.REFUSED)
+        return Refusal(standing=refused, quote=draft.new.quote, draft=kept, note=note)
 
     async def _keep(
         self, connection: AsyncConnection, new: NewJob, member_id: int, stage: DraftStage, now: dt.datetime
@@ -190,7 +218,7 @@ class OrderStore(Store):
                 server_id=new.server_id,
                 channel_id=new.channel_id,
                 member_id=member_id,
-                order_json=_json(new),
+                order_json=order_json(new),
                 picture_name=new.picture and new.picture.path.name,
                 stage=stage,
                 created_at=now,
@@ -198,51 +226,3 @@ class OrderStore(Store):
             )
         )
         return await self.require(connection, new.job_id)
-
-    def _draft(self, row: Any) -> Draft:
-        values = json.loads(row.order_json)
-        new = NewJob(
-            job_id=row.draft_id,
-            origin=row.origin,
-            account=Account(values["account"]),
-            server_id=row.server_id,
-            channel_id=row.channel_id,
-            home_channel_id=values["home_channel_id"],
-            user_id=row.discord_id or 0,
-            role_ids=frozenset(values["role_ids"]),
-            top_role_id=values["top_role_id"],
-            request=request_of(values),
-            gateway=values["gateway"],
-            picture=picture_of(values, self.jobs.pictures),
-            note=values["note"],
-            quote=Quote(
-                micros=values["quote_micros"],
-                estimate=bool(values["estimate"]),
-                version=values["price_version"],
-            ),
-        )
-        return Draft(
-            draft_id=row.draft_id,
-            new=new,
-            member_id=row.member_id,
-            stage=DraftStage(row.stage),
-            why=row.why,
-            created_at=row.created_at,
-            expires_at=row.expires_at,
-            staff_channel_id=row.staff_channel_id,
-            staff_message_id=row.staff_message_id,
-            shown_stage=DraftStage(row.shown_stage) if row.shown_stage else None,
-            decider_user_id=row.decider,
-            job_id=row.job_id,
-        )
-
-
-def _json(new: NewJob) -> str:
-    return json.dumps(
-        {
-            **columns(new),
-            "role_ids": sorted(new.role_ids),
-            "top_role_id": new.top_role_id,
-            "prompt": new.request.prompt.encode("utf-8", "replace").decode(),
-        }
-    )
