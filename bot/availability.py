@@ -185,7 +185,7 @@ class Availability:
         await self._store.clear(scope, subject)
         return True
 
-    async def reopen_named(self, name: str, *, server_id: int, by: int) -> Outage:
+    async def reopen_named(self, name: str, *, server_id: int, reason: str, by: int) -> Outage:
         """Forget the outage that the operator named, as `outage_name` does or by its subject alone.
 
         Raises:
@@ -194,7 +194,7 @@ class Availability:
         wanted = name.strip()
         for outage in self.outages():
             if wanted in {outage.subject, outage_name(outage)}:
-                await self._store.reopen(outage, server_id=server_id, by=by, now=self._clock())
+                await self._store.reopen(outage, server_id=server_id, reason=reason, by=by, now=self._clock())
                 self._outages.pop((outage.scope, outage.subject), None)
                 return outage
         out = ", ".join(map(outage_name, self.outages())) or "nothing"

@@ -61,8 +61,12 @@ class Reconciler:
                     log.exception("%s: the balance could not be reconciled", name)
             await self._sleep(_EVERY_SECONDS)
 
-    async def report(self) -> str:
-        """Read every balance now; say how each moved since its last reading and over the day."""
+    async def report(self, *, server_id: int, by: int) -> str:
+        """Read every balance now; say how each moved since its last reading and over the day.
+
+        In the server where the operator asks, the audit log keeps that they did.
+        """
+        await self._store.asked(server_id=server_id, by=by, now=self._clock())
         if not self._gateways:
             return messages.NO_GATEWAY
         parts = [await self._told(name, gateway) for name, gateway in self._gateways.items()]

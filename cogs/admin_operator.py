@@ -8,6 +8,7 @@ from bot import messages
 from bot.availability import Availability, outage_name
 from bot.client import SoraBot, answer
 from bot.reconcile import Reconciler
+from cogs.admin_server import Reason
 
 MOST_CHOICES = 25
 
@@ -19,13 +20,15 @@ class OperatorCommands(commands.Cog):
     reconciler: Reconciler
 
     @app_commands.command()
-    @app_commands.describe(what="The model or key that is out")
-    async def reopen(self, interaction: discord.Interaction[SoraBot], what: str) -> None:
+    @app_commands.describe(what="The model or key that is out", reason="For the audit log")
+    async def reopen(
+        self, interaction: discord.Interaction[SoraBot], what: str, reason: Reason | None = None
+    ) -> None:
         """Let a model or key that is out take orders again; operator only."""
         await interaction.response.defer(ephemeral=True, thinking=True)
         await interaction.client.check_operator(interaction.user)
         outage = await self.availability.reopen_named(
-            what, server_id=interaction.guild_id or 0, by=interaction.user.id
+            what, server_id=interaction.guild_id or 0, reason=reason or "", by=interaction.user.id
         )
         await answer(interaction, messages.reopened(outage))
 
@@ -46,4 +49,5 @@ class OperatorCommands(commands.Cog):
         """Compare the gateways' balances with the ledger; operator only."""
         await interaction.response.defer(ephemeral=True, thinking=True)
         await interaction.client.check_operator(interaction.user)
-        await answer(interaction, await self.reconciler.report())
+        told = await self.reconciler.report(server_id=interaction.guild_id or 0, by=interaction.user.id)
+        await answer(interaction, told)

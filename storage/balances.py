@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from bot.models import Account, Stage
 from bot.quotas import Period
 from bot.reckoning import PaidJob, Reading
-from storage import ledger
+from storage import audit, ledger
 from storage.database import Store, reads, writes
 from storage.schema import EntryKind, balances, jobs
 from storage.schema import ledger as entries
@@ -43,6 +43,11 @@ class BalanceStore(Store):
                 untold=untold,
             )
         )
+
+    @writes
+    async def asked(self, connection: AsyncConnection, *, server_id: int, by: int, now: dt.datetime) -> None:
+        """Write down that the operator asked for all balances, in a server."""
+        await audit.record(connection, server_id=server_id, by=by, act="reconcile", now=now)
 
     @reads
     async def latest(self, connection: AsyncConnection, gateway: str) -> Reading | None:

@@ -316,6 +316,7 @@ class JobStore(Store):
                 by=user_id,
                 act="cancel",
                 what=f"job {job.job_id}",
+                reason="stopped by staff while it waited",
                 about_id=job.member_id,
                 now=now,
             )

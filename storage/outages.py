@@ -46,12 +46,21 @@ class OutageStore(Store):
 
     @writes
     async def reopen(
-        self, connection: AsyncConnection, outage: Outage, *, server_id: int, by: int, now: dt.datetime
+        self,
+        connection: AsyncConnection,
+        outage: Outage,
+        *,
+        server_id: int,
+        reason: str,
+        by: int,
+        now: dt.datetime,
     ) -> None:
         """Forget an outage because the operator says so, in a server."""
         await self._clear(connection, outage.scope, outage.subject)
         what = f"{outage.scope} {outage.subject}"
-        await audit.record(connection, server_id=server_id, by=by, act="reopen", what=what, now=now)
+        await audit.record(
+            connection, server_id=server_id, by=by, act="reopen", what=what, reason=reason, now=now
+        )
 
     async def _clear(self, connection: AsyncConnection, scope: OutageScope, subject: str) -> None:
         await connection.execute(

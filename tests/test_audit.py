@@ -124,6 +124,7 @@ async def test_a_cancel_by_staff_is_written_down_and_one_by_the_member_is_not(
         assert (await world.job()).stage == "cancelled"
         log = await world.ask("video-admin audit", by=world.staff)
         assert f"<@{world.staff.id}> · **cancel** · `job {job.job_id}` · about <@{world.member.id}>" in log
+        assert "-# because `stopped by staff while it waited`" in log
         await world.create(prompt="Another fox")
         await world.ask("video cancel", job=(await world.job()).job_id)
         assert await world.ask("video-admin audit", by=world.staff) == log

@@ -19,8 +19,8 @@ async def offered(world: World, typed: str = "") -> dict[str, Any]:
     return {choice["value"]: choice["name"] for choice in found}
 
 
-async def reopen(world: World, what: str) -> str:
-    return await world.ask("video-admin reopen", by=world.staff, what=what)
+async def reopen(world: World, what: str, **options: str) -> str:
+    return await world.ask("video-admin reopen", by=world.staff, what=what, **options)
 
 
 async def test_staff_who_are_not_the_operator_see_and_reopen_nothing(world: World) -> None:
@@ -45,13 +45,14 @@ async def test_a_reopened_key_takes_orders_and_stays_open_over_a_restart(tmp_pat
     async with open_world(tmp_path / "data") as world:
         make_operator(world, world.staff)
         await close_both(world)
-        told = await reopen(world, "key apixo")
+        told = await reopen(world, "key apixo", reason="topped up")
         assert told == (
             "The key `apixo` takes orders again. "
             "It was out since <t:1795262400:R>: `Insufficient credits: balance is $0.13`"
         )
         (act,) = await ActStore(world.database).page(world.guild.id)
         assert (act.actor_user_id, act.act, act.what) == (world.staff.id, "reopen", "key apixo")
+        assert act.reason == "topped up"
         assert "is ordered" in await world.create(prompt="A fox")
         await world.settled()
         assert len(world.gateway.submitted) == 1

@@ -12,6 +12,7 @@ from bot.gateways.base import Checked, Finished, Gateway
 from bot.models import Account, Failure, FailureKind, Stage
 from bot.quotas import Period
 from bot.reckoning import Reading
+from storage.audit import ActStore
 from storage.balances import BalanceStore
 from tests.acting import make_operator
 from tests.books import CENT, NOON, Books, open_books
@@ -113,6 +114,12 @@ async def test_a_balance_that_fell_by_what_was_booked_agrees(operated: World) ->
         NOTHING_POSSIBLE,
     ]
     assert await stored(operated) == [74_870_000, 73_790_000]
+
+
+async def test_that_the_operator_asked_is_in_the_audit_log_of_that_server(operated: World) -> None:
+    await reconcile(operated)
+    (act,) = await ActStore(operated.database).page(operated.guild.id)
+    assert (act.actor_user_id, act.act, act.at) == (operated.staff.id, "reconcile", operated.time.now())
 
 
 async def test_where_nothing_happened_that_is_said(operated: World) -> None:
