@@ -4,12 +4,13 @@ import contextlib
 import dataclasses
 import datetime as dt
 import itertools
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
+from sqlalchemy import Engine, event
 
 from bot.models import Account, Failure, FailureKind, Job, Mode, NewJob, Quote, Shape, Stage, VideoRequest
 from bot.quotas import Layer, Limit, Measure, Policy, Sums, period
@@ -229,6 +230,26 @@ class Books:
             "SELECT kind, amount_micros FROM ledger WHERE job_id = :job ORDER BY entry_id", job=job.job_id
         )
         return [(kind, micros) for kind, micros in found]
+
+    async def plans(self, read: Awaitable[object]) -> list[str]:
+        """How SQLite looks for what a read asks for, step by step."""
+        asked: list[tuple[str, Any]] = []
+
+        def note(_connection: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
+            if statement.lstrip().startswith("SELECT"):
+                asked.append((statement, parameters))
+
+        event.listen(Engine, "before_cursor_execute", note)
+        try:
+            await read
+        finally:
+            event.remove(Engine, "before_cursor_execute", note)
+        async with self.database.read() as connection:
+            plans = [
+                await connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)
+                for statement, parameters in asked
+            ]
+        return [row.detail for plan in plans for row in plan]
 
     async def write(self, statement: str, **values: Any) -> None:
         """Write past the stores."""

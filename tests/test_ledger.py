@@ -13,7 +13,7 @@ from sqlalchemy.exc import IntegrityError
 
 from bot.models import Account, Draft, Job, Stage
 from bot.quotas import Layer, Limit, Measure, Policy, Sums
-from storage import audit
+from storage import audit, members
 from storage.ledger import Scope
 from storage.orders import Refusal
 from storage.schema import servers
@@ -33,24 +33,56 @@ from tests.books import (
 
 INSERT = """
     INSERT {conflict} INTO ledger (
-        job_id, server_id, channel_id, member_id, account, kind, amount_micros, gateway, budget,
+        job_id, server_id, channel_id, member_id, account, kind, amount_micros, model, gateway, budget,
         price_version, act_id, reason, ordered_at, created_at
     )
     VALUES (
-        :job, 100, 200, :member, 'real', :kind, :amount, 'apixo', 'member', '', :act, 'by hand',
-        '2026-11-21T12:00:00.000000Z', 'now'
+        :job, 100, 200, :member, 'real', :kind, :amount, 'apixo/sora-2-pro', 'apixo', 'member', '', :act,
+        'by hand', '2026-11-21T12:00:00.000000Z', 'now'
     )
 """
+# What every entry of a job has in common with its hold, and another value of it.
+OF_THE_HOLD = {
+    "account": "'sandbox'",
+    "server_id": "101",
+    "channel_id": "NULL",
+    "member_id": "(SELECT max(member_id) FROM members)",
+    "gateway": "NULL",
+    "model": "'apixo/sora-2'",
+    "role_id": "7",
+    "budget": "'purse'",
+    "budget_id": "7",
+    "price_version": "'another'",
+    "ordered_at": "'2026-12-01T00:00:00.000000Z'",
+}
 
 
 async def enter(
-    books: Books, job: Job, kind: str, amount: int, *, act: str | None = None, conflict: str = ""
+    books: Books, job: Job, kind: str, amount: float, *, act: str | None = None, conflict: str = ""
 ) -> None:
     """Write an entry past the stores."""
     await books.write(
         INSERT.format(conflict=conflict),
         job=job.job_id,
         member=job.member_id,
+        kind=kind,
+        amount=amount,
+        act=act,
+    )
+
+
+async def follow(
+    books: Books, job: Job, kind: str, amount: int, *, act: str | None, changed: str | None = None
+) -> None:
+    """Write an entry like the job's hold but for its kind, and for one column."""
+    values = {column: column for column in OF_THE_HOLD}
+    if changed is not None:
+        values[changed] = OF_THE_HOLD[changed]
+    await books.write(
+        "INSERT INTO ledger (job_id, kind, amount_micros, act_id, reason, created_at, "  # noqa: S608 - our own
+        f"{', '.join(values)}) SELECT job_id, :kind, :amount, :act, 'by hand', 'now', "
+        f"{', '.join(values.values())} FROM ledger WHERE job_id = :job AND kind = 'hold'",
+        job=job.job_id,
         kind=kind,
         amount=amount,
         act=act,
@@ -108,9 +140,10 @@ async def test_a_second_entry_of_a_kind_is_refused_and_replaces_none(
         ("settle", -1, "entry_is_not_negative"),
         ("possible_charge", -1, "entry_is_not_negative"),
         ("gift", 1, "entry_kind_is_known"),
+        ("settle", 0.5, "entry_is_whole_micros"),
     ],
 )
-async def test_an_entry_that_cannot_be_is_refused(books: Books, kind: str, amount: int, why: str) -> None:
+async def test_an_entry_that_cannot_be_is_refused(books: Books, kind: str, amount: float, why: str) -> None:
     job = await books.place()
 
     with pytest.raises(IntegrityError, match=why):
@@ -128,7 +161,7 @@ async def test_what_is_held_is_spent_or_released_once_also_in_parts(books: Books
     assert await books.sums() == Sums(spent_micros=10 * CENT, jobs=1)
 
 
-@pytest.mark.parametrize("kind", ["settle", "release"])
+@pytest.mark.parametrize("kind", ["settle", "release", "possible_charge", "grant"])
 @pytest.mark.parametrize("amount", [0, 1])
 async def test_without_a_hold_not_even_nothing_is_spent(books: Books, kind: str, amount: int) -> None:
     job = await books.place()
@@ -139,8 +172,49 @@ async def test_without_a_hold_not_even_nothing_is_spent(books: Books, kind: str,
         "quote_micros, estimate, created_at FROM jobs"
     )
 
-    with pytest.raises(IntegrityError, match="than is held"):
-        await enter(books, dataclasses.replace(job, job_id="bare"), kind, amount)
+    made_by = await act(books, job) if kind == "grant" else None
+    with pytest.raises(IntegrityError, match=r"than is held|than the hold of its job"):
+        await enter(books, dataclasses.replace(job, job_id="bare"), kind, amount, act=made_by)
+
+
+@pytest.mark.parametrize("kind", ["settle", "release", "possible_charge", "correction", "grant"])
+async def test_what_follows_a_hold_is_of_the_same_member_place_time_and_budget(
+    books: Books, kind: str
+) -> None:
+    is_paid = kind == "correction"
+    job = await books.bring(await books.place(), Stage.DONE if is_paid else Stage.QUEUED)
+    made_by = await act(books, job) if kind in {"correction", "grant"} else None
+    await books.place(CENT, user_id=BOB, server_id=SERVER + 1)  # the other member
+    before = await books.rows("SELECT * FROM ledger")
+    totals = await books.rows("SELECT * FROM totals")
+
+    for column in OF_THE_HOLD:
+        with pytest.raises(IntegrityError, match="something else than the hold of its job"):
+            await follow(books, job, kind, CENT, act=made_by, changed=column)
+    assert await books.rows("SELECT * FROM ledger") == before
+    assert await books.rows("SELECT * FROM totals") == totals
+
+    await follow(books, job, kind, CENT, act=made_by)
+    assert (await books.entries(job))[-1] == (kind, CENT)
+
+
+@pytest.mark.parametrize(
+    ("statement", "rule"),
+    [
+        ("INSERT INTO limits VALUES (100, 'server', 0, 'day', 1.5)", "limit_is_whole"),
+        (
+            "INSERT INTO purses (server_id, channel_id, amount_micros, opened_at) VALUES (100, 1, 1.5, '')",
+            "purse_is_whole_micros",
+        ),
+        (
+            "INSERT INTO balances (gateway, balance_micros, read_at) VALUES ('apixo', 1.5, '')",
+            "balance_is_whole_micros",
+        ),
+    ],
+)
+async def test_money_is_stored_in_whole_micro_dollars(books: Books, statement: str, rule: str) -> None:
+    with pytest.raises(IntegrityError, match=rule):
+        await books.write(statement)
 
 
 @pytest.mark.parametrize("kind", ["hold", "settle", "release", "possible_charge"])
@@ -157,7 +231,7 @@ async def test_what_belongs_to_a_job_names_it(books: Books, kind: str) -> None:
 async def test_what_the_ledger_speaks_of_cannot_be_deleted(books: Books, table: str) -> None:
     await books.place()
 
-    with pytest.raises(IntegrityError, match="FOREIGN KEY"):
+    with pytest.raises(IntegrityError, match=r"FOREIGN KEY|never deleted"):
         await books.write(f"DELETE FROM {table}")  # noqa: S608 - two names of our own
 
 
@@ -276,7 +350,46 @@ async def test_no_total_falls_below_nothing(books: Books, column: str) -> None:
         )
 
 
+@pytest.mark.parametrize("statement", ["DELETE FROM totals", "DELETE FROM totals WHERE scope = 'server'"])
+async def test_no_total_is_deleted(books: Books, statement: str) -> None:
+    await books.place()
+
+    with pytest.raises(IntegrityError, match="a total is never deleted"):
+        await books.write(statement)
+
+
 # A person's id
+
+
+@pytest.mark.parametrize(
+    ("statement", "why"),
+    [
+        ("UPDATE members SET discord_id = 3 WHERE discord_id = 1", "never another"),
+        ("UPDATE members SET server_id = 101", "never another"),
+        ("UPDATE members SET member_id = member_id + 10", "never another"),
+        ("UPDATE OR REPLACE members SET discord_id = 2 WHERE discord_id = 1", "never another"),
+        ("UPDATE members SET discord_id = 4 WHERE discord_id IS NULL", "never another"),
+        ("DELETE FROM members", "never deleted"),
+        ("DELETE FROM members WHERE discord_id IS NULL", "never deleted"),
+        ("INSERT OR REPLACE INTO members (member_id, server_id, discord_id) VALUES (1, 100, 9)", "one row"),
+        ("INSERT OR REPLACE INTO members (server_id, discord_id) VALUES (100, 2)", "one row"),
+    ],
+)
+async def test_a_member_is_blanked_but_never_becomes_another_or_goes(
+    books: Books, statement: str, why: str
+) -> None:
+    for user in (ALICE, BOB, 3):
+        async with books.database.write() as connection:
+            await members.row(connection, SERVER, user)
+    await books.write("UPDATE members SET discord_id = NULL WHERE discord_id = 3")
+    await books.write("UPDATE members SET wants_alerts = 1")
+    before = await books.rows("SELECT * FROM members")
+    assert before == [(1, SERVER, ALICE, 1), (2, SERVER, BOB, 1), (3, SERVER, None, 1)]
+
+    with pytest.raises(IntegrityError, match=why):
+        await books.write(statement)
+
+    assert await books.rows("SELECT * FROM members") == before
 
 
 async def test_a_persons_id_is_in_the_members_row_alone_which_can_be_blanked(books: Books) -> None:
@@ -389,7 +502,7 @@ async def test_of_fifty_orders_at_once_a_purse_pays_those_that_fit(books: Books)
     placed = await asyncio.gather(*(books.orders.place(new_job(), UTC_POLICY, now=NOON) for _ in range(50)))
 
     assert sum(isinstance(job, Job) for job in placed) == 3
-    assert await books.sums() == Sums()
+    assert await books.sums() == Sums(jobs=3)
 
 
 @pytest.mark.parametrize(("measure", "amount"), [(Measure.AT_ONCE, 3), (Measure.JOBS_A_DAY, 3)])

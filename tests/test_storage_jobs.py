@@ -225,6 +225,20 @@ async def test_a_failure_gives_the_money_back_and_books_what_the_gateway_may_kee
     assert await books.sums() == Sums()
 
 
+@pytest.mark.parametrize("cost", [0, 20 * CENT, 40 * CENT])
+@pytest.mark.parametrize("charged", [None, False])
+async def test_a_job_that_fails_after_the_gateway_named_its_cost_books_that_cost(
+    books: Books, cost: int, charged: bool | None
+) -> None:
+    job = await books.bring(await books.place(), Stage.RENDERING)
+    await books.jobs.rendered(job.job_id, ["https://cdn.example/a.mp4"], cost_micros=cost, now=NOON)
+
+    await books.jobs.fail(job.job_id, dataclasses.replace(PICTURE_REFUSED, charged=charged), now=LATER)
+
+    possible = [] if charged is False else [("possible_charge", cost)]
+    assert await books.entries(job) == [("hold", 30 * CENT), ("release", 30 * CENT), *possible]
+
+
 async def test_a_cancelled_job_costs_nothing(books: Books) -> None:
     job = await books.bring(await books.place(), Stage.CANCELLED, at=LATER)
 
