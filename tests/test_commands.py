@@ -358,7 +358,10 @@ async def test_staff_set_and_clear_a_members_limit(world: World) -> None:
     assert "$12.50 left** of $12.50" in await world.ask("quota show")
     assert "may order no videos here" in await set_to("0")
     told = await world.ask("quota show")
-    assert "**You may order no videos here:** your limit is $0.00 a month. Staff can raise it." in told
+    assert (
+        "**You may order no videos here from your own quota:** your limit is $0.00 a month. "
+        "Staff can raise it."
+    ) in told
     assert "This would go over your limit: $0.00 a month" in await world.create(prompt="A fox")
     told = await world.ask("video-admin quota clear", by=world.staff, member=world.member)
     assert told == f"For <@{world.member.id}> the default counts: $100.00 a month here."
@@ -380,7 +383,7 @@ async def test_what_is_no_amount_is_refused_with_an_example(world: World, amount
 async def test_a_default_of_zero_lets_nobody_order(tmp_path: Path) -> None:
     async with open_world(tmp_path / "data", default_user_monthly_limit="0") as world:
         assert "your limit: $0.00 a month" in await world.create(prompt="A fox")
-        assert "**You may order no videos here:**" in await world.ask("quota show")
+        assert "**You may order no videos here from your own quota:**" in await world.ask("quota show")
 
 
 async def test_the_sandboxs_money_is_an_account_of_its_own(tmp_path: Path) -> None:

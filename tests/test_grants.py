@@ -333,6 +333,18 @@ async def test_only_what_is_settled_is_refunded(books: Books, stage: Stage) -> N
     assert await books.rows("SELECT * FROM acts") == []
 
 
+async def test_nothing_is_promised_for_a_job_that_the_gateway_may_not_have(books: Books) -> None:
+    job = await books.bring(await books.place(30 * CENT), Stage.UNCERTAIN)
+
+    with pytest.raises(UserError) as refused:
+        await give_back(books, job)
+
+    assert str(refused.value) == (
+        f"Job `{job.job_id}` has spent nothing yet: it is unclear whether the gateway has it, so its $0.30 "
+        "stays held."
+    )
+
+
 async def test_a_free_job_has_nothing_to_refund(books: Books) -> None:
     job = await books.bring(await books.place(0), Stage.DONE)
 

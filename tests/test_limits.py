@@ -79,7 +79,7 @@ def used(amount: str, spent: str, held: str) -> str:
         ("at once", "2", "may have 2 jobs at once here."),
         ("jobs a day", " 1 ", "may order 1 job a day here."),
         ("jobs a day", "0", "may order no videos here (0 jobs a day)."),
-        ("day", "0", "may order no videos here ($0.00 a day)."),
+        ("day", "0", "may order no videos here from their own quota ($0.00 a day)."),
     ],
 )
 async def test_every_measure_of_a_member_is_set_in_its_unit(

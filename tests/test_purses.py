@@ -11,10 +11,10 @@ import pytest
 
 from bot.errors import BadOrder
 from bot.funds import end_of_day
-from bot.models import Account, Budget, Job, Stage
+from bot.models import Account, Budget, Stage
 from bot.quotas import Layer, Limit, Measure, Sums
 from tests.acting import click
-from tests.books import BOB, CENT, CHANNEL, DOLLAR, NOON, SERVER, Books, open_books
+from tests.books import ALICE, BOB, CENT, CHANNEL, DOLLAR, NOON, SERVER, Books, open_books
 from tests.world import World, open_world
 
 STAFF = discord.Permissions(manage_guild=True)
@@ -42,7 +42,8 @@ async def test_jobs_are_charged_to_the_purse_and_leave_the_quota_untouched(world
     told = await purse(world, "open", amount="50", until="12 Dec", reason="the launch")
     assert told == (
         f"<#{world.channel.id}> has a purse of $50.00 until <t:1797120000:f>. While it lasts, jobs there are "
-        "charged to it and not to members' own limits. Those of channel, server and operator hold."
+        "charged to it and not to members' own quotas. Their limits of dollars a job, jobs at once and jobs "
+        "a day hold, and so do all limits of channel, server and operator."
     )
     assert "is ordered" in await world.create(prompt="A fox")
     await world.settled()
@@ -55,7 +56,7 @@ async def test_jobs_are_charged_to_the_purse_and_leave_the_quota_untouched(world
         "The month turns <t:1796083200:R> (<t:1796083200:f>).",
         (
             "**This channel's purse: $49.00 left** of $50.00 ($0.50 spent, $0.50 held, until "
-            "<t:1797120000:f>). Orders here are charged to it, not to your own limits, while it can pay them."
+            "<t:1797120000:f>). Orders here are charged to it, not to your own quota, while it can pay them."
         ),
     ]
     assert (await world.job()).charge.budget is Budget.PURSE
@@ -65,13 +66,19 @@ async def test_jobs_are_charged_to_the_purse_and_leave_the_quota_untouched(world
 async def test_why_says_that_the_purse_stands_in_for_own_limits(world: World) -> None:
     await purse(world, "open", amount="2")
     await world.ask("video-admin quota set", by=world.staff, amount="40")
+    await world.ask(
+        "video-admin quota set", by=world.staff, amount="3", period="at once", member=world.member
+    )
 
     lines = (await world.ask("quota why")).splitlines()
 
     assert lines[0] == "**Binding here: this channel's purse**, $2.00 left."
     assert lines[1].startswith("**This channel's purse: $2.00 left** of $2.00")
-    assert lines[2] == "**Your limit** (the purse pays instead)"
-    assert lines[4] == "**This server's limit**"
+    assert lines[2] == "**Your limit**"
+    assert lines[3].startswith("- $100.00 a month: $0.00 spent, $0.00 held, **$100.00 left**, turns")
+    assert lines[3].endswith(" (the purse pays instead)")
+    assert lines[4] == "- 3 jobs at once: 0 now, 3 left"
+    assert lines[5] == "**This server's limit**"
 
     await world.ask("video-admin quota set", by=world.staff, amount="1")
     told = await world.ask("quota why")
@@ -90,6 +97,34 @@ async def test_who_has_no_quota_left_may_order_from_a_purse(tmp_path: Path) -> N
         await world.settled()
 
 
+async def test_a_refusal_says_why_the_purse_does_not_pay(world: World) -> None:
+    await purse(world, "open", amount="0.25")
+    await world.ask("video-admin quota set", by=world.staff, amount="0", member=world.member)
+
+    told = await world.create(prompt="A fox")
+
+    assert told.startswith("This would go over your limit: $0.00 a month")
+    assert "This channel's purse has $0.25 left, not enough for it: your own quota counts." in told
+    assert "may order no videos here from your own quota" in (await world.ask("quota show")).replace(
+        "You", ""
+    )
+
+
+async def test_jobs_at_once_refuse_also_where_a_purse_pays(world: World) -> None:
+    await purse(world, "open", amount="50")
+    await world.ask(
+        "video-admin quota set", by=world.staff, amount="1", period="at once", member=world.member
+    )
+    assert "is ordered" in await world.create(prompt="The first")
+
+    assert "over your limit: 1 job at once, and 1 runs now" in await world.create(prompt="The second")
+    told = await world.ask("quota why")
+    assert told.startswith("**Binding here: your limit** of 1 job at once: nothing is left.")
+    await world.settled()
+    assert "is ordered" in await world.create(prompt="The third")
+    await world.settled()
+
+
 async def test_a_purse_that_cannot_pay_leaves_the_job_to_the_members_quota_and_says_so(world: World) -> None:
     await purse(world, "open", amount="0.75")
     await world.create(prompt="The first")
@@ -97,7 +132,7 @@ async def test_a_purse_that_cannot_pay_leaves_the_job_to_the_members_quota_and_s
 
     told = await world.create(prompt="The second")
 
-    assert "This channel's purse has $0.25 left, not enough for it: it is charged to your own quota." in told
+    assert "This channel's purse has $0.25 left, not enough for it: your own quota counts." in told
     assert (await world.job()).charge.budget is Budget.MEMBER
     assert "$99.50 left" in await world.ask("quota show")
     await world.settled()
@@ -321,7 +356,7 @@ async def test_a_purse_counts_holds_settles_and_what_failed_gives_back(books: Bo
     await books.bring(third, Stage.CANCELLED)
 
     assert await stands(books) == (30 * CENT, 0, 70 * CENT)
-    assert await books.sums() == Sums()  # of the member's own quota
+    assert await books.sums() == Sums(jobs=1)  # the job is the member's, its money the purse's
 
 
 async def test_the_last_cent_of_a_purse_can_be_spent(books: Books) -> None:
@@ -346,16 +381,37 @@ async def test_what_a_purse_pays_counts_for_channel_and_server(books: Books) -> 
     assert refused.draft is None
 
 
-async def test_jobs_at_once_and_a_day_of_a_member_are_not_used_up_by_a_purse(books: Books) -> None:
-    await books.limit(1, measure=Measure.AT_ONCE)
-    await books.limit(1, measure=Measure.JOBS_A_DAY)
-    await books.purse(50 * CENT)
-    paid: Job = await books.place(30 * CENT)
+@pytest.mark.parametrize(
+    ("measure", "amount"), [(Measure.AT_ONCE, 1), (Measure.JOBS_A_DAY, 1), (Measure.JOB, 29 * CENT)]
+)
+@pytest.mark.parametrize("layer", [Layer.MEMBER, Layer.ROLE])
+@pytest.mark.parametrize("is_purses_first", [True, False])
+async def test_what_is_no_budget_of_a_member_or_role_holds_whoever_pays(
+    books: Books, layer: Layer, measure: Measure, amount: int, is_purses_first: bool
+) -> None:
+    who: dict[str, Any] = {"role_ids": frozenset({8})}
+    subject = "8" if layer is Layer.ROLE else ""
+    limit = Limit(layer=layer, measure=measure, amount=amount, subject=subject)
+    user = ALICE if layer is Layer.MEMBER else None
+    await books.limits.set(SERVER, limit, user_id=user, what="by hand", by=BOB, now=NOON)
+    await books.limit(DOLLAR, measure=Measure.DAY)
+    await books.purse(50 * DOLLAR)
+    elsewhere = {"channel_id": 201, "home_channel_id": 201}
+    first, second = ({}, elsewhere) if is_purses_first else (elsewhere, {})
+    placed = await books.place(20 * CENT, **who, **first)
+    assert placed.charge.budget is (Budget.PURSE if is_purses_first else Budget.MEMBER)
 
-    own = await books.place(30 * CENT)
+    refused = await books.refusal(30 * CENT, **who, **second)
 
-    assert (paid.charge.budget, own.charge.budget) == (Budget.PURSE, Budget.MEMBER)
-    assert (await books.refusal(30 * CENT)).standing.limit.layer is Layer.MEMBER
+    assert refused.standing.limit == limit
+
+
+async def test_a_purse_stands_in_for_the_budgets_of_a_member(books: Books) -> None:
+    for measure in (Measure.DAY, Measure.WEEK, Measure.MONTH):
+        await books.limit(0, measure=measure)
+    await books.purse(DOLLAR)
+
+    assert (await books.place(30 * CENT)).charge.budget is Budget.PURSE
 
 
 async def test_more_purses_than_a_query_may_join_are_read(books: Books) -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.models import Quote
-from bot.money_messages import over_limit, over_limit_in_public
+from bot.money_messages import over_limit, over_limit_in_public, why
 from bot.quotas import (
     Layer,
     Limit,
@@ -312,10 +312,14 @@ def test_a_price_per_job_binds_where_it_is_the_least() -> None:
     assert binding([ROOMY_OWN, per_job, ROOMY_SERVER]) == per_job
 
 
-def test_what_others_spent_is_not_told_by_what_binds_until_nothing_is_left() -> None:
-    hidden = dataclasses.replace(standing(other(Layer.OPERATOR, DOLLAR), spent=50 * CENT), is_hidden=True)
+def test_a_cap_over_all_servers_binds_and_is_named_without_what_others_spent() -> None:
+    hidden = dataclasses.replace(standing(other(Layer.OPERATOR, 7 * DOLLAR), spent=DOLLAR), is_hidden=True)
 
-    assert binding([ROOMY_OWN, hidden]) == ROOMY_OWN
+    assert binding([ROOMY_OWN, hidden]) == hidden
+    (told, *_) = why([ROOMY_OWN, hidden], None, sandbox=False).splitlines()
+    assert told == (
+        "**Binding here: the operator's limit for everybody**; what is left of it only the operator sees."
+    )
     empty = dataclasses.replace(FULL_OPERATOR, is_hidden=True)
     assert binding([ROOMY_OWN, empty]) == empty
 

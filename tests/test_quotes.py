@@ -1,7 +1,7 @@
 """A price that has to be confirmed: what it shows, who may press, and what has changed when they do."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +10,13 @@ from simcord.results import InteractionResult
 
 from bot import cards, messages, offers, quote_messages
 from bot.catalogue import Catalogue
-from bot.models import Mode, Quality, Shape, Stage, VideoRequest
+from bot.models import Draft, DraftStage, Job, Mode, NewJob, Quality, Shape, Stage, VideoRequest
 from bot.quotas import Layer, Limit, Measure
 from storage.limits import LimitStore
+from storage.orders import Refusal
 from storage.servers import ServerStore
 from tests.acting import MANY, press_at_once, world_with
+from tests.books import BOB, DOLLAR, NOON, SERVER, UTC_POLICY, Books, new_job, open_books
 from tests.world import World, picture
 
 PRO = "apixo/sora-2-pro"
@@ -172,10 +174,10 @@ async def test_of_confirm_and_cancel_at_once_one_counts(world: World, first: str
     results = await press_at_once(world, quote.response, (world.member, first), (world.member, second))
     (told,) = [message.content for result in results for message in result.followups]
     if await world.jobs():
-        assert told == "You confirmed this already. `/video list` shows your jobs."
+        assert told == "It was ordered already. `/video list` shows your jobs."
         assert "is ordered" in quote.response.content
     else:
-        assert told == quote_messages.NOTHING_ORDERED
+        assert told == quote_messages.OVER[DraftStage.DROPPED]
         assert quote.response.content == quote_messages.DROPPED
     await world.settled()
 
@@ -218,6 +220,25 @@ async def test_a_changed_price_is_quoted_anew_and_has_to_be_confirmed_again(
     assert "$4.00 held" in await press(world, quote)
     await world.settled()
     assert await world.sums() == (4_000_000, 0)
+
+
+async def test_a_double_press_does_not_order_at_a_price_that_nobody_saw(world: World, tmp_path: Path) -> None:
+    quote = await quoted(world, image=("hills.png", picture(360, 640)))
+    file = tmp_path / "models.toml"
+    file.write_text(DEARER)
+    await world.settled()
+    await world.restart(models_file=file)
+
+    results = await press_at_once(world, quote.response, *[(world.member, "Confirm")] * 3)
+
+    told = [message.content for result in results for message in result.followups]
+    assert told == [quote_messages.OVER[DraftStage.DROPPED]] * 2
+    assert await world.jobs() == []
+    assert quote.response.content.startswith("The price has changed. It is **$4.00** now")
+    assert "$4.00 held" in await press(world, quote)
+    await world.settled()
+    assert await world.sums() == (4_000_000, 0)
+    assert (await world.job()).request.mode is Mode.IMAGE
 
 
 @pytest.mark.parametrize(
@@ -384,6 +405,65 @@ async def test_the_quote_of_a_mention_can_be_cancelled(world: World) -> None:
     assert world.posts()[-1].content == quote_messages.DROPPED
     assert world.posts()[-1].components == []
     assert await world.jobs() == []
+
+
+# Orders that arrive twice, as the stores have them
+
+
+@pytest.fixture
+async def books(tmp_path: Path) -> AsyncGenerator[Books]:
+    """Stores of a server with a staff channel, where every price is quoted."""
+    async with open_books(tmp_path) as opened:
+        await ServerStore(opened.database).change(
+            SERVER, act="settings", what="", by=BOB, now=NOON, staff_channel_id=300, confirm_above_micros=0
+        )
+        yield opened
+
+
+async def again(books: Books, new: NewJob) -> Job | Draft | Refusal:
+    """The same order arrives once more; whoever reads it names it anew."""
+    return await books.orders.place(dataclasses.replace(new, job_id="again"), UTC_POLICY, now=NOON)
+
+
+async def test_an_order_that_was_quoted_is_the_same_quote_again(books: Books) -> None:
+    quote = await books.orders.place(new := new_job(), UTC_POLICY, now=NOON)
+    assert await again(books, new) == quote
+
+
+async def test_an_order_that_was_refused_is_refused_again(books: Books) -> None:
+    new = new_job(2 * DOLLAR)
+    first = await books.orders.place(new, UTC_POLICY, now=NOON)
+    assert isinstance(first, Refusal)
+    assert await again(books, new) == first
+    await books.limit(3 * DOLLAR)
+    quote = await again(books, new)
+    assert isinstance(quote, Draft)
+    assert (quote.draft_id, quote.stage) == (new.job_id, DraftStage.QUOTED)
+
+
+async def test_an_order_that_was_dropped_comes_back_as_such(books: Books) -> None:
+    new = new_job()
+    await books.orders.place(new, UTC_POLICY, now=NOON)
+    dropped = await books.orders.drop(new.job_id)
+    assert await again(books, new) == dropped
+    assert dropped.stage is DraftStage.DROPPED
+
+
+async def test_a_refusal_carries_what_the_purse_has_left(books: Books) -> None:
+    await books.purse(DOLLAR)
+    refused = await books.refusal(2 * DOLLAR)
+    assert refused.note == "This channel's purse has $1.00 left, not enough for it: your own quota counts."
+    assert refused.draft is not None
+    confirmed = await books.orders.confirm(
+        refused.draft.draft_id,
+        quote=refused.quote,
+        new_id="anew",
+        role_ids=frozenset(),
+        top_role_id=None,
+        policy=UTC_POLICY,
+        now=NOON,
+    )
+    assert confirmed == refused
 
 
 # Cheaper ways, as values
