@@ -50,6 +50,11 @@ class Charts:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._thread, _draw, title, bars)
 
+    async def legible(self, names: Sequence[str], stand_ins: Sequence[str]) -> list[str]:
+        """Return names of which a chart can write something, and for each of the others its stand-in."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._thread, _legible, names, stand_ins)
+
     def close(self) -> None:
         """Draw nothing more."""
         self._thread.shutdown(wait=False, cancel_futures=True)
@@ -96,6 +101,13 @@ def _draw(title: str, bars: Sequence[Bar]) -> bytes:
 def _amount(bar: Bar) -> str:
     held = f" + {dollars(bar.held_micros)} held" if bar.held_micros else ""
     return f"{dollars(bar.spent_micros)}{held}"
+
+
+def _legible(names: Sequence[str], stand_ins: Sequence[str]) -> list[str]:
+    return [
+        name if any(character.isalnum() and ord(character) in _shapes() for character in name) else stand_in
+        for name, stand_in in zip(names, stand_ins, strict=True)
+    ]
 
 
 def _label(bar: Bar) -> str:

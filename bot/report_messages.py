@@ -14,6 +14,9 @@ NO_PERIOD = (
 )
 NO_HISTORY = "You ordered no videos here in the last six months."
 
+# They have 18 digits or more, of which a spreadsheet's numbers keep 15.
+IDS_AS_TEXT = "-# Import its columns of ids as text: a spreadsheet would round them."
+
 MOST_NAME = 24
 
 _NAMELESS = {By.MEMBER: "someone forgotten", By.ROLE: "no role"}
@@ -41,7 +44,7 @@ def report(
             _table(lines),
             "-# A job counts when it was ordered, however late it ends; spent is less what was refunded.",
             *(["-# It counts for the highest role its member had then."] if by is By.ROLE else []),
-            f"Every job is in `{file_name}`."
+            f"Every job is in `{file_name}`.\n{IDS_AS_TEXT}"
             if is_too_big_for is None
             else f"The list of every job is over the {megabytes(is_too_big_for)} that a file may have here. "
             "The bot's operator can write it with `python -m bot export --what jobs --format csv`.",

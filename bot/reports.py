@@ -123,7 +123,9 @@ class ReportService:
     async def chart(self, report: Report, names: Sequence[str]) -> bytes:
         """Draw a report with the names of those listed."""
         title = report_messages.chart_title(report.named, report.by, sum(report.rows, Spent()))
-        return await self._draw(title, report_messages.folded(report.rows, names, MOST_CHARTED))
+        stand_ins = [report_messages.nobody(report.by, subject) for subject in report.listed]
+        legible = await self._charts.legible(names, stand_ins)
+        return await self._draw(title, report_messages.folded(report.rows, legible, MOST_CHARTED))
 
     async def history(self, server_id: int, user_id: int) -> History:
         """Return what a person spent in the last months."""

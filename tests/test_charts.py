@@ -114,6 +114,29 @@ async def test_no_name_breaks_a_chart(charts: Charts, label: str) -> None:
     assert max(pixels_by_line(image, SPENT)) > 150
 
 
+async def test_a_name_of_which_nothing_can_be_written_has_a_stand_in(charts: Charts) -> None:
+    names = [
+        "Alice",
+        "\u540d\u524d\u592a\u90ce",
+        "\U0001f98a\u2764\ufe0f",
+        "\u540d\u524d Bob",
+        "- \u540d\u524d",
+        "\u200b",
+        "2026",
+    ]
+    stand_ins = [f"member …{number}" for number in range(len(names))]
+
+    assert await charts.legible(names, stand_ins) == [
+        "Alice",
+        "member …1",
+        "member …2",
+        "\u540d\u524d Bob",
+        "member …4",
+        "member …5",
+        "2026",
+    ]
+
+
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(label=st.text(max_size=40), spent=st.integers(0, 10**13), held=st.integers(0, 10**13))
 def test_anything_can_be_drawn(charts: Charts, label: str, spent: int, held: int) -> None:

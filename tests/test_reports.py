@@ -16,6 +16,7 @@ from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
 from bot import periods
+from bot.charts import Bar, Charts
 from bot.models import Account, Budget, Charge, Job, Stage
 from bot.quotas import Period, Policy
 from storage import ledger
@@ -431,6 +432,7 @@ async def test_staff_get_a_table_a_chart_and_a_file(cheap: World) -> None:
         "$1.20  $0.30     5  total",
     ]
     assert "Every job is in `videos-2026-11.csv`." in message.content
+    assert "-# Import its columns of ids as text: a spreadsheet would round them." in message.content
     found = files(cheap, message)
     assert list(found) == ["chart.png", "videos-2026-11.csv"]
     assert is_picture(found["chart.png"])
@@ -512,6 +514,20 @@ async def test_names_do_no_harm_and_who_left_is_known_by_the_end_of_their_id(che
     assert is_picture(files(cheap, message)["chart.png"])
 
 
+async def test_a_chart_names_those_it_cannot_write_by_the_end_of_their_id(cheap: World) -> None:
+    fox = cheap.guild.add_member(cheap.env.create_user("\u540d\u524d\u592a\u90ce"))
+    await order(cheap, by=fox)
+
+    message = await show(cheap)
+
+    assert table(message)[1].endswith("1. \u540d\u524d\u592a\u90ce")  # Discord has fonts for everything
+    charts = Charts()
+    expected = Bar(label=f"1. member …{str(fox.id)[-4:]}", spent_micros=300_000, held_micros=0)
+    title = "November 2026, by member: $0.30"
+    assert files(cheap, message)["chart.png"] == await charts.draw(title, [expected])
+    charts.close()
+
+
 async def test_what_was_deleted_keeps_its_history(cheap: World) -> None:
     await order(cheap)
     channel = str(cheap.channel.id)
@@ -556,6 +572,7 @@ async def test_a_file_that_discord_would_not_take_is_named_with_the_way_to_it(tm
         assert "is over the 0.0 MB that a file may have here" in told
         assert "`python -m bot export --what jobs --format csv`" in told
         assert "Every job is in" not in told
+        assert "spreadsheet" not in told
 
 
 # My own
