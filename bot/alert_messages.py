@@ -18,9 +18,13 @@ CHOSEN = {
 
 def alert(alert: Alert, *, server: str) -> str:
     """Write an alert to its audience; `server` is the name of the server it is about."""
-    used = f"{dollars(alert.used)} of {dollars(alert.whole)}{_period(alert)}"
+    limit = alert.limit
+    if limit is None or limit.measure.is_money:
+        used = f"spent or held by running jobs: {dollars(alert.used)} of {dollars(alert.whole)}"
+    else:
+        used = f"used: {alert.used:,} of {alert.whole:,} {'job' if alert.whole == 1 else 'jobs'}"
     play = "\n-# This is the sandbox's play money." if alert.account is Account.SANDBOX else ""
-    return f"**{alert.percent} %** of {_whose(alert, server)} is spent or held by running jobs: {used}{play}"
+    return f"**{alert.percent} %** of {_whose(alert, server)} is {used}{_period(alert)}{play}"
 
 
 def _whose(alert: Alert, server: str) -> str:
@@ -53,5 +57,5 @@ def _period(alert: Alert) -> str:
     turn = f"{ago(alert.turns_at)} ({at(alert.turns_at)})" if alert.turns_at is not None else ""
     if alert.limit is None:
         return f". It ends {turn}." if turn else "."
-    measure = alert.limit.measure
+    measure = Measure.DAY if alert.limit.measure is Measure.JOBS_A_DAY else alert.limit.measure
     return f" {'today' if measure is Measure.DAY else f'this {measure}'}. The {measure} turns {turn}."

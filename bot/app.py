@@ -61,6 +61,7 @@ from storage.grants import GrantStore
 from storage.job_search import JobSearch
 from storage.jobs import JobStore
 from storage.limits import LimitStore
+from storage.notes import NoteStore
 from storage.orders import OrderStore
 from storage.outages import MarkStore
 from storage.purses import PurseStore
@@ -186,6 +187,7 @@ def _wire(ground: Ground, stack: contextlib.AsyncExitStack) -> App:
     servers = ServerStore(database)
     alerts = Alerts(
         store=AlertStore(database),
+        notes=NoteStore(database),
         servers=servers,
         notices=notices,
         driver=way.worker,
@@ -220,7 +222,9 @@ def _wire(ground: Ground, stack: contextlib.AsyncExitStack) -> App:
         orders=orders, jobs=jobs, availability=ground.availability, policy=ground.policy, clock=clock
     )
     asked = ApprovalStore(database, orders)
-    requests = RequestDesk(store=asked, orders=orders, board=notices, clock=clock, sleep=sleep)
+    requests = RequestDesk(
+        store=asked, orders=orders, servers=servers, board=notices, clock=clock, sleep=sleep
+    )
     approvals = ApprovalService(
         store=asked,
         orders=orders,
@@ -252,10 +256,9 @@ def _wire(ground: Ground, stack: contextlib.AsyncExitStack) -> App:
     )
     deletions = Deletions(
         store=DeletionStore(database),
-        servers=servers,
         access=AccessStore(database),
         pauses=ground.pauses,
-        notices=notices,
+        alerts=alerts,
         clock=clock,
     )
     admin = _wire_admin(ground, way, access=access, reconciler=reconciler, reports=reports, spending=spending)
@@ -285,7 +288,7 @@ def _wire(ground: Ground, stack: contextlib.AsyncExitStack) -> App:
             "alerts": alerts.run(),
             "requests": requests.run(),
             "balances": reconciler.run(),
-            "sweep": _sweep(ground.folder, ground.store, keep, clock, sleep),
+            "sweep": _sweep(ground.folder, ground.store, asked, keep=keep, clock=clock, sleep=sleep),
         },
     )
 
@@ -385,11 +388,20 @@ def _wire_admin(
     )
 
 
-async def _sweep(folder: DataFolder, store: JobStore, keep: dt.timedelta, clock: Clock, sleep: Sleep) -> None:
-    """Delete files of jobs that ended longer ago than they are kept."""
+async def _sweep(
+    folder: DataFolder,
+    store: JobStore,
+    asked: ApprovalStore,
+    *,
+    keep: dt.timedelta,
+    clock: Clock,
+    sleep: Sleep,
+) -> None:
+    """Delete files of jobs that ended longer ago than they are kept, and orders that became none."""
     while True:
         moment = clock() - keep
         try:
+            await asked.forget(before=moment)
             needed = await store.files_needed(moment)
             count = await asyncio.to_thread(folder.sweep, older_than=moment, keep=needed)
             log.info("deleted %d files older than %d days", count, keep.days)

@@ -1,19 +1,13 @@
 """Roles and channels that were deleted: what hung on them goes, and staff are told once."""
 
-import logging
-import secrets
 from collections.abc import Mapping
 
 from bot import server_messages
-from bot.errors import ChannelClosed, DiscordTrouble
+from bot.alerts import Alerts
 from bot.models import Clock, PauseScope, RuleScope
-from bot.notices import Notices
 from bot.pauses import Pauses
 from storage.access import AccessStore
-from storage.deletions import DeletionStore, Loss, Named
-from storage.servers import ServerStore
-
-log = logging.getLogger(__name__)
+from storage.deletions import DeletionStore, Named
 
 
 class Deletions:
@@ -23,17 +17,15 @@ class Deletions:
         self,
         *,
         store: DeletionStore,
-        servers: ServerStore,
         access: AccessStore,
         pauses: Pauses,
-        notices: Notices,
+        alerts: Alerts,
         clock: Clock,
     ) -> None:
         self._store = store
-        self._servers = servers
         self._access = access
         self._pauses = pauses
-        self._notices = notices
+        self._alerts = alerts
         self._clock = clock
 
     async def named(self, server_id: int) -> Named:
@@ -61,23 +53,10 @@ class Deletions:
         if opened and self._pauses.of_server(server_id) is None:
             reason = server_messages.opened_reason(opened)
             await self._pauses.pause(PauseScope.SERVER, str(server_id), reason, server_id=server_id, by=None)
-        losses = await self._store.lose(
-            server_id, roles=role_names, channels=channel_names, now=self._clock()
+        await self._store.lose(
+            server_id, roles=role_names, channels=channel_names, opened=opened, now=self._clock()
         )
-        if losses and all(loss.act != "staff-channel" for loss in losses):
-            await self._tell(server_id, losses, opened)
-
-    async def _tell(self, server_id: int, losses: list[Loss], opened: list[str]) -> None:
-        settings = await self._servers.settings(server_id)
-        if settings.staff_channel_id is None:
-            return
-        told = server_messages.deleted([(loss.name, loss.act, loss.detail) for loss in losses], opened=opened)
-        try:
-            await self._notices.post(
-                server_id, settings.staff_channel_id, nonce=secrets.token_hex(8), content=told
-            )
-        except (ChannelClosed, DiscordTrouble) as error:
-            log.warning("server %d: staff could not be told: %s (%s)", server_id, told, error)
+        self._alerts.wake()
 
     async def _opened(
         self, server_id: int, role_ids: frozenset[int], channel_ids: frozenset[int]

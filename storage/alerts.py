@@ -31,16 +31,13 @@ async def note(
 ) -> None:
     """Write down which shares are used up with an order that is about to be stored, for somebody to be told.
 
+    Of limits those that have a period: dollars, and jobs a day.
+
     `standings` and `purse` are as they were before it. A share that was written down in this period is not
     written again, however often it is reached.
     """
     price = new.quote.micros
-    rows = [
-        row
-        for standing in standings
-        if standing.limit.measure.is_budget
-        for row in _of_limit(standing, new, member_id, standing.sums.used_micros + price)
-    ]
+    rows = [row for standing in standings for row in _of_limit(standing, new, member_id, price)]
     if purse is not None:
         rows += _of_purse(purse, purse.spent_micros + purse.held_micros + price)
     if not rows:
@@ -51,7 +48,7 @@ async def note(
     await connection.execute(insert(alerts).on_conflict_do_nothing(), values)
 
 
-def _of_limit(standing: Standing, new: NewJob, member_id: int, used: int) -> Iterable[dict[str, Any]]:
+def _of_limit(standing: Standing, new: NewJob, member_id: int, price: int) -> Iterable[dict[str, Any]]:
     limit, period = standing.limit, standing.period
     if period is None:
         return
@@ -64,7 +61,11 @@ def _of_limit(standing: Standing, new: NewJob, member_id: int, used: int) -> Ite
             audiences, subject = (Audience.STAFF,), limit.subject
         case Layer.KEY | Layer.OPERATOR:
             audiences, subject = (Audience.OPERATOR,), limit.subject
-    whole = limit.amount + standing.sums.granted_micros
+    if limit.measure.is_budget:
+        used = standing.sums.used_micros + price
+        whole = limit.amount + standing.sums.granted_micros
+    else:
+        used, whole = standing.sums.jobs + 1, limit.amount
     for percent in quotas.shares_reached(used, whole):
         for audience in audiences:
             yield {

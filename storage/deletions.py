@@ -2,21 +2,23 @@
 
 import dataclasses
 import datetime as dt
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import TypeAlias
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot import money_messages
+from bot import money_messages, server_messages
 from bot.models import RuleScope
 from bot.money import dollars
 from bot.quotas import Layer, Limit, Measure
-from storage import audit
+from storage import audit, notes
 from storage.database import Store, reads, writes
 from storage.schema import access_rules, limits, purses, servers
 
 _Found: TypeAlias = tuple[str, int, str]
+
+_STAFF_CHANNEL = "staff-channel"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -25,16 +27,6 @@ class Named:
 
     role_ids: frozenset[int]
     channel_ids: frozenset[int]
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Loss:
-    """One thing that went: `act` as the audit log has it, whose it was, and how much or what it was."""
-
-    act: str
-    name: str
-    is_role: bool
-    detail: str = ""
 
 
 class DeletionStore(Store):
@@ -71,11 +63,14 @@ class DeletionStore(Store):
         *,
         roles: Mapping[int, str],
         channels: Mapping[int, str],
+        opened: Sequence[str],
         now: dt.datetime,
-    ) -> list[Loss]:
-        """Remove what hangs on deleted roles and channels, each as an act of the bot; return what it was.
+    ) -> None:
+        """Remove what hangs on deleted roles and channels, each as an act of the bot, and note it for staff.
 
         They come by their ids with what they were called, since Discord soon knows no name for the id.
+        `opened` says "people" or "channels" where the last rule goes that allowed some. Without the staff's
+        channel itself there is no note: the audit log has it all.
         """
         role_losses = [
             *await _limits(connection, server_id, Layer.ROLE, roles),
@@ -86,13 +81,13 @@ class DeletionStore(Store):
             *await _limits(connection, server_id, Layer.CHANNEL, channels),
             *await _purses(connection, server_id, channels, now),
             *await _rules(connection, server_id, RuleScope.CHANNEL, channels),
-            *await _setting(connection, server_id, "staff-channel", servers.c.staff_channel_id, channels),
+            *await _setting(connection, server_id, _STAFF_CHANNEL, servers.c.staff_channel_id, channels),
         ]
-        losses: list[Loss] = []
+        lost: list[tuple[str, str, str]] = []
         for is_role, names, found in ((True, roles, role_losses), (False, channels, channel_losses)):
             for act, subject_id, detail in found:
                 name = names[subject_id]
-                losses.append(Loss(act=act, name=name, is_role=is_role, detail=detail))
+                lost.append((name, act, detail))
                 what = f"{name} ({subject_id})"
                 await audit.record(
                     connection,
@@ -103,7 +98,8 @@ class DeletionStore(Store):
                     reason=f"the {'role' if is_role else 'channel'} was deleted",
                     now=now,
                 )
-        return losses
+        if lost and all(act != _STAFF_CHANNEL for _, act, _ in lost):
+            await notes.note(connection, server_id, server_messages.deleted(lost, opened=opened), now=now)
 
 
 # Each returns acts, with the id of whose it was and how much or what.

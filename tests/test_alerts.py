@@ -77,6 +77,19 @@ def direct(member: Any) -> list[str]:
     return read(member.user.dm_channel)
 
 
+def here(world: World) -> str:
+    return str(world.channel.id)
+
+
+async def is_quiet(world: World) -> bool:
+    return await AlertStore(world.database).untold() == []
+
+
+async def passes(world: World, **delta: float) -> None:
+    end = world.time.now() + dt.timedelta(**delta)
+    await world.until(lambda: world.time.now() >= end)
+
+
 # Staff
 
 
@@ -196,12 +209,58 @@ async def test_money_that_comes_back_and_goes_again_is_told_once(poor: World) ->
     assert told.startswith("**50 %**")
 
 
-async def test_without_a_staff_channel_nothing_is_told_then_or_later(poor: World) -> None:
+async def test_a_staff_channel_that_is_set_an_hour_later_still_shows_what_waits(poor: World) -> None:
     await order(poor, 2)
+    await passes(poor, hours=1)
+    channel = await staff_channel(poor)
+    began = poor.time.now()
+    await poor.until(lambda: read(channel))
+    assert poor.time.now() - began <= dt.timedelta(minutes=1)
+    (told,) = read(channel)
+    assert told.startswith("**50 %**")
+
+
+async def test_a_staff_channel_that_is_set_after_a_day_shows_nothing_of_before(poor: World) -> None:
+    await order(poor, 2)
+    await poor.until(lambda: is_quiet(poor))
+    assert poor.time.now() - poor.started >= dt.timedelta(days=1)
     channel = await staff_channel(poor)
     await order(poor)
     (told,) = read(channel)
     assert told.startswith("**80 %**")
+
+
+async def test_jobs_a_day_are_told_as_jobs(poor: World) -> None:
+    channel = await staff_channel(poor)
+    await set_limit(poor, Limit(layer=Layer.SERVER, measure=Measure.JOBS_A_DAY, amount=2))
+    await set_limit(poor, Limit(layer=Layer.MEMBER, measure=Measure.JOBS_A_DAY, amount=1), of=poor.other)
+    await poor.ask("quota alerts", by=poor.other, tell="on")
+    turn = "The day turns <t:1795305600:R> (<t:1795305600:f>)."  # 22 November 2026, 0:00 UTC
+
+    await order(poor)
+    await order(poor, by=poor.other)
+
+    assert sorted(read(channel)) == [
+        f"**100 %** of the limit of <@{poor.other.id}> is used: 1 of 1 job today. {turn}",
+        f"**100 %** of this server's limit is used: 2 of 2 jobs today. {turn}",
+        f"**50 %** of this server's limit is used: 1 of 2 jobs today. {turn}",
+    ]
+    assert direct(poor.other) == [
+        f"**100 %** of your limit in `Team` is used: 1 of 1 job today. {turn}",
+    ]
+
+
+async def test_jobs_that_failed_use_up_no_jobs_a_day(poor: World) -> None:
+    channel = await staff_channel(poor)
+    await set_limit(
+        poor, Limit(layer=Layer.CHANNEL, measure=Measure.JOBS_A_DAY, amount=4, subject=here(poor))
+    )
+    poor.gateway.looks.append(state("failed", failCode="CONTENT_VIOLATION", failMsg="no"))
+    await order(poor)
+    await order(poor)
+    assert read(channel) == []
+    await order(poor)
+    assert "2 of 4 jobs today" in "\n".join(read(channel))
 
 
 async def test_play_money_is_called_that(tmp_path: Path) -> None:
@@ -270,7 +329,35 @@ async def test_the_operator_is_told_alone_of_their_own_limits(tmp_path: Path) ->
         assert read(channel) == []
 
 
+async def test_an_operators_limit_of_jobs_is_told_to_them_alone(tmp_path: Path) -> None:
+    async with world_with(tmp_path, CHEAP, apixo_limits={"jobs a day": 2}) as world:
+        make_operator(world, world.staff)
+        await order(world)
+        (told,) = direct(world.staff)
+        assert told.startswith("**50 %** of your limit for apixo is used: 1 of 2 jobs today. The day turns")
+
+
 # What goes wrong
+
+
+async def test_an_operator_who_could_not_be_reached_is_told_later_and_once(tmp_path: Path) -> None:
+    async with world_with(tmp_path, CHEAP, operator_limits={"week": 60 * CENT}) as world:
+        make_operator(world, world.staff)
+        world.env.inject_error("POST", "/users/@me/channels", status=403, code=50007, times=2)
+        await order(world)
+        await world.until(lambda: is_quiet(world))
+        await order(world)
+        assert [told.partition(" of")[0] for told in direct(world.staff)] == ["**50 %**", "**100 %**"]
+
+
+async def test_an_operator_who_is_never_reached_is_given_up_after_a_day(tmp_path: Path) -> None:
+    async with world_with(tmp_path, CHEAP, operator_limits={"week": 60 * CENT}) as world:
+        make_operator(world, world.staff)
+        world.env.inject_error("POST", "/users/@me/channels", status=403, code=50007, times=None)
+        await order(world)
+        await world.until(lambda: is_quiet(world))
+        assert dt.timedelta(days=1) <= world.time.now() - world.started < dt.timedelta(days=1, hours=2)
+        assert world.staff.user.dm_channel.history() == []
 
 
 async def test_an_alert_that_a_crash_left_is_told_at_the_next_start_and_once(tmp_path: Path) -> None:
@@ -304,11 +391,7 @@ async def test_a_channel_that_is_gone_is_given_up_after_a_day(poor: World) -> No
     poor.env.inject_error("POST", path, status=404, code=10003, times=None)
     began = poor.time.now()
     await order(poor, 2)
-
-    async def is_quiet() -> bool:
-        return await AlertStore(poor.database).untold() == []
-
-    await poor.until(is_quiet)
+    await poor.until(lambda: is_quiet(poor))
     assert dt.timedelta(days=1) <= poor.time.now() - began < dt.timedelta(days=1, hours=2)
     tries = [request for request in poor.env.http_requests if request.path == path]
     assert len(tries) < 40

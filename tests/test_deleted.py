@@ -1,5 +1,6 @@
 """A role or channel deleted later keeps its history and loses its limit, and staff are told."""
 
+import datetime as dt
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ from bot.models import Act
 from storage.audit import ActStore
 from tests.acting import CHEAP, world_with
 from tests.test_server_settings import staff
-from tests.world import World
+from tests.world import World, open_world
 
 
 @pytest.fixture
@@ -138,12 +139,63 @@ async def test_what_nothing_hung_on_is_deleted_in_silence(world: World, desk: An
     assert await bots_acts(world) == []
 
 
-async def test_without_a_staff_channel_nobody_is_told(world: World) -> None:
+async def test_without_a_staff_channel_the_note_waits_for_one(world: World) -> None:
     role = world.guild.create_role("Crew")
     await staff(world, "quota set", amount="5", role=role)
     delete_role(world, role)
     assert [act.act for act in await lost(world, 1)] == ["quota clear"]
     assert notes(world.channel) == []
+    desk = world.guild.create_text_channel("staff")
+    await staff(world, "staff-channel", channel=desk)
+    await world.until(lambda: notes(desk))
+    (note,) = notes(desk)
+    assert note.startswith("Deleted was: role `Crew`.")
+
+
+async def test_a_note_that_discord_did_not_take_is_posted_later_and_once(world: World, desk: Any) -> None:
+    role = world.guild.create_role("Crew")
+    await staff(world, "quota set", amount="5", role=role)
+    path = f"/channels/{desk.id}/messages"
+    world.env.inject_error("POST", path, status=403, code=50013, times=3)
+    began = world.time.now()
+
+    delete_role(world, role)
+    await world.until(lambda: notes(desk))
+
+    assert dt.timedelta(minutes=7) <= world.time.now() - began < dt.timedelta(minutes=15)
+    await world.restart()
+    await world.settled()
+    assert len(notes(desk)) == 1
+    posted = [one for one in world.env.http_requests if one.path == path and one.method == "POST"]
+    assert len({one.json["nonce"] for one in posted}) == 1
+
+
+async def test_a_note_that_a_crash_left_is_posted_at_the_next_start(tmp_path: Path) -> None:
+    async with open_world(tmp_path / "data", started=False) as world:  # nothing posts yet
+        desk = world.guild.create_text_channel("staff")
+        await staff(world, "staff-channel", channel=desk)
+        role = world.guild.create_role("Crew")
+        await staff(world, "quota set", amount="5", role=role)
+        delete_role(world, role)
+        await lost(world, 1)
+        assert notes(desk) == []
+        for _ in range(2):
+            await world.restart()
+            await world.until(lambda: notes(desk))
+            await world.settled()
+            assert len(notes(desk)) == 1
+
+
+async def test_two_notes_have_nonces_of_their_own(world: World, desk: Any) -> None:
+    for name in ("Crew", "Leads"):
+        role = world.guild.create_role(name)
+        await staff(world, "quota set", amount="5", role=role)
+        delete_role(world, role)
+        count = len(notes(desk)) + 1
+        await world.until(lambda count=count: len(notes(desk)) == count)
+    path = f"/channels/{desk.id}/messages"
+    posted = [one for one in world.env.http_requests if one.path == path and one.method == "POST"]
+    assert len({one.json["nonce"] for one in posted}) == 2
 
 
 async def test_what_was_deleted_while_the_bot_was_away_is_found_at_its_start(world: World, desk: Any) -> None:
