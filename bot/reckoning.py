@@ -57,6 +57,11 @@ class Comparison:
         return self.before.balance_micros - self.after.balance_micros
 
     @property
+    def is_any_under_way(self) -> bool:
+        """Whether a job was at the gateway at one of the readings."""
+        return any(not job.is_over or job.submitted_at <= self.before.read_at for job in self.jobs)
+
+    @property
     def booked_micros(self) -> int:
         """What the ledger booked meanwhile."""
         return sum(job.booked_micros for job in self.jobs)
@@ -77,15 +82,17 @@ class Comparison:
 def compare(before: Reading, after: Reading, jobs: tuple[PaidJob, ...]) -> Comparison:
     """Compare two readings with what the ledger booked between them.
 
-    A job that was already at the gateway at the first reading may have been paid before it; one that still
-    is at the second may have been paid already. Nobody knows of a job that hangs for more than a day whether
-    it is paid, but if so, not just now.
+    A job that was already at the gateway at the first reading may have been paid before it, and given back
+    since if it failed; one that still is at the second may have been paid already. A possible charge may have
+    been taken or not. Nobody knows of a job that hangs for more than a day whether it is paid, but if so, not
+    just now.
     """
     oldest = before.read_at - pacing.LONGEST_WAIT
     jobs = tuple(job for job in jobs if job.is_over or job.booked_micros or job.submitted_at > oldest)
     booked = sum(job.booked_micros for job in jobs)
+    settled = sum(job.settled_micros for job in jobs)
     paid_before = sum(
-        max(job.quote_micros, job.booked_micros)
+        max(job.quote_micros, job.settled_micros)
         for job in jobs
         if job.is_over and job.submitted_at <= before.read_at
     )
@@ -93,7 +100,7 @@ def compare(before: Reading, after: Reading, jobs: tuple[PaidJob, ...]) -> Compa
     return Comparison(
         before=before,
         after=after,
-        least_micros=booked - paid_before,
+        least_micros=settled - paid_before,
         most_micros=booked + paid_already,
         jobs=jobs,
     )

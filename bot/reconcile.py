@@ -81,14 +81,26 @@ class Reconciler:
             if isinstance(after, NoAnswer):
                 log.warning("%s: the balance could not be read: %s", name, after.detail)
             else:
-                found = await self._compare(name, await self._store.latest(name), after)
-                is_off = found is not None and abs(found.off_micros) > self._threshold
-                untold = messages.difference(name, found) if found is not None and is_off else ""
+                found = await self._difference(name, after)
+                untold = messages.difference(name, found) if found is not None else ""
                 await self._store.record(name, after, untold=untold)
                 await self._warn(name, after)
             for one in await self._store.untold():
                 if await self._tell(one.words):
                     await self._store.told(one.reading_id)
+
+    async def _difference(self, name: str, after: Reading) -> Comparison | None:
+        """Return what is neither explained nor told: since the last reading, or slowly leaked over a day.
+
+        What was told is not told again: the day is only looked at since then.
+        """
+        latest = await self._store.latest(name)
+        first = await self._store.earliest_untold(name, after.read_at - _DAY)
+        for before in dict.fromkeys((latest, first)):
+            found = await self._compare(name, before, after)
+            if found is not None and abs(found.off_micros) > self._threshold:
+                return found
+        return None
 
     async def _told(self, name: str, gateway: Gateway) -> str:
         if not gateway.tells_balance:

@@ -88,13 +88,14 @@ def _moved(found: Comparison) -> str:
 
 
 def _booked(found: Comparison) -> str:
-    """Say what the ledger booked, and how far off that may be for jobs that were under way."""
+    """Say what the ledger booked, and how far off that may be for what may have been taken."""
     told = f"booked {dollars(found.booked_micros)}"
     if found.possible_micros:
         told += f" ({dollars(found.possible_micros)} of it possible charges)"
     if found.least_micros != found.most_micros:
         least, most = dollars(max(0, found.least_micros)), dollars(found.most_micros)
-        told += f", with jobs under way {least} to {most}"
+        those = "those and jobs under way" if found.is_any_under_way else "or without those"
+        told += f", with {those if found.possible_micros else 'jobs under way'} {least} to {most}"
     return told
 
 

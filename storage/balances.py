@@ -41,6 +41,7 @@ class BalanceStore(Store):
                 balance_micros=reading.balance_micros,
                 read_at=reading.read_at,
                 untold=untold,
+                is_off=int(untold != ""),
             )
         )
 
@@ -60,6 +61,17 @@ class BalanceStore(Store):
     async def earliest(self, connection: AsyncConnection, gateway: str, since: dt.datetime) -> Reading | None:
         """Return the first reading since a moment, if there is one."""
         query = sa.select(balances).where(_of(gateway), balances.c.read_at >= since)
+        return await self._first(connection, query.order_by(balances.c.read_at))
+
+    @reads
+    async def earliest_untold(
+        self, connection: AsyncConnection, gateway: str, since: dt.datetime
+    ) -> Reading | None:
+        """Return the first reading since a moment, but not one from before what was told the last time."""
+        recent = sa.and_(_of(gateway), balances.c.read_at >= since)
+        told = sa.select(sa.func.max(balances.c.reading_id)).where(recent, balances.c.is_off == 1)
+        is_later = balances.c.reading_id >= sa.func.coalesce(told.scalar_subquery(), 0)
+        query = sa.select(balances).where(recent, is_later)
         return await self._first(connection, query.order_by(balances.c.read_at))
 
     @reads

@@ -40,16 +40,17 @@ def failed(submitted_at: dt.datetime = DURING, possible: int = 100 * CENT) -> Pa
     [
         ([], 0, 0),
         ([settled()], 100, 100),
-        ([settled(), failed()], 200, 200),
+        ([settled(), failed()], 100, 200),  # what failed may have cost nothing
         ([failed(possible=0)], 0, 0),
         ([job()], 0, 100),  # taken at the submit, or later
         ([job(BEFORE)], 0, 100),
         ([settled(BEFORE)], 0, 100),  # taken at the submit, before the first reading, or since
-        ([failed(BEFORE)], 0, 100),
+        ([failed(BEFORE)], -100, 100),  # taken at the submit, and kept or given back; or taken since
         ([failed(BEFORE, possible=0)], -100, 0),  # taken at the submit, and given back
         ([settled(), settled(BEFORE), job(), job(BEFORE)], 100, 400),
         ([settled(micros=40 * CENT)], 40, 40),  # cheaper than quoted
-        ([settled(BEFORE, possible_micros=30 * CENT)], 0, 130),  # dearer than quoted
+        ([settled(possible_micros=30 * CENT)], 100, 130),  # dearer than quoted
+        ([settled(BEFORE, possible_micros=30 * CENT)], 0, 130),
         ([job(NOON - dt.timedelta(hours=25), stage=Stage.UNCERTAIN)], 0, 0),
         ([job(NOON - dt.timedelta(hours=23), stage=Stage.UNCERTAIN)], 0, 100),
         ([settled(NOON - dt.timedelta(hours=25))], 0, 100),

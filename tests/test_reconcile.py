@@ -314,16 +314,99 @@ async def test_a_rise_is_taken_for_a_top_up(operated: World) -> None:
 
 
 async def test_booked_money_that_was_not_taken_is_a_difference_too(operated: World) -> None:
-    operated.gateway.looks.append(state("failed", failCode="GENERATION_FAILED"))
     await order(operated)
     await operated.settled()
     await next_reading(operated)
     (difference,) = told(operated)
     assert (
-        "did not move, but the ledger booked $1.08 ($1.08 of it possible charges): "
-        "**$1.08 more is booked than was taken.** A top-up, or jobs that were not charged?\n"
-        f"At the gateway meanwhile: `{(await operated.job()).job_id}` (failed, $1.08)."
+        "did not move, but the ledger booked $1.08: **$1.08 more is booked than was taken.** A top-up, "
+        "or jobs that were not charged?\n"
+        f"At the gateway meanwhile: `{(await operated.job()).job_id}` (done, $1.08)."
     ) in difference
+
+
+@pytest.mark.parametrize(("balance", "moved"), [(74.87, "did not move"), (73.79, "fell by $1.08")])
+async def test_a_failed_job_is_no_difference_whether_it_was_charged_or_not(
+    operated: World, balance: float, moved: str
+) -> None:
+    operated.gateway.looks.append(state("failed", failCode="GENERATION_FAILED"))
+    await order(operated)
+    await operated.settled()
+    left(operated, balance)
+    assert (await reconcile(operated))[1] == (
+        f"Since {SINCE} it {moved}, and the ledger booked $1.08 ($1.08 of it possible charges), with or "
+        "without those $0.00 to $1.08: they agree."
+    )
+    await next_reading(operated)
+    assert told(operated) == []
+
+
+async def test_a_failed_job_that_was_paid_at_the_submit_and_given_back_is_no_difference(
+    operated: World,
+) -> None:
+    operated.gateway.keep_rendering()
+    await order(operated)
+    await operated.until(lambda: len(operated.gateway.tasks) == 1)
+    left(operated, 73.79)
+    await next_reading(operated)
+    operated.gateway.looks.append(state("failed", failCode="GENERATION_FAILED"))
+    await operated.settled()
+    left(operated, 74.87)
+    await next_reading(operated)
+    assert told(operated) == []
+
+
+# What leaks slowly
+
+
+async def leak(world: World, *balances: float) -> None:
+    for balance in balances:
+        left(world, balance)
+        await next_reading(world)
+
+
+async def test_a_leak_under_the_threshold_each_hour_is_told_once_it_adds_up(operated: World) -> None:
+    await leak(operated, 74.27)
+    assert told(operated) == []
+    await leak(operated, 73.67)
+    (difference,) = told(operated)
+    assert difference == (
+        f"**apixo**: since {SINCE} its balance fell by $1.20, but the ledger booked $0.00: **$1.20 is not "
+        "explained.**\nNo job was at the gateway."
+    )
+    await leak(operated, 73.67, 73.07)
+    assert len(told(operated)) == 1  # only what was lost since then counts
+    await leak(operated, 72.47)
+    assert len(told(operated)) == 2
+    assert "its balance fell by $1.20" in told(operated)[1]
+
+
+async def test_a_difference_that_is_split_by_a_reading_on_demand_is_told(operated: World) -> None:
+    operated.time.jump(minutes=20)
+    left(operated, 74.17)
+    await reconcile(operated)
+    left(operated, 73.47)
+    await next_reading(operated)
+    (difference,) = told(operated)
+    assert f"since {SINCE} its balance fell by $1.40" in difference
+
+
+async def test_a_leak_that_was_told_is_not_told_again_after_a_restart(operated: World) -> None:
+    await leak(operated, 74.27, 73.67)
+    await operated.restart()
+    make_operator(operated, operated.staff)
+    await readings(operated, 4)
+    await next_reading(operated)
+    assert len(told(operated)) == 1
+
+
+async def test_what_leaks_less_than_the_threshold_in_a_day_is_not_told(operated: World) -> None:
+    await leak(operated, 74.27)
+    operated.time.jump(hours=22)
+    await leak(operated, 73.87)
+    operated.time.jump(hours=1)
+    await leak(operated, 73.27)  # more than a day after the first reading
+    assert told(operated) == []
 
 
 # A low balance
