@@ -82,7 +82,7 @@ async def test_a_team_leads_month_agrees_in_every_book_also_after_kills(
         async with team(tmp_path, discord, gateway) as bot:
             approved = await discord.press(LEAD, request, "Approve", channel_id=STAFF)
             await approved.text()
-            await discord.until_posted(VIDEOS, "At the gateway since")
+            await until_looked_at(gateway, 2)
             await kill(bot)
         gateway.renders = True
         async with team(tmp_path, discord, gateway) as bot:
@@ -159,6 +159,15 @@ async def until_clips(discord: DiscordServer, count: int) -> None:
     while len(clips(discord)) < count:
         discord.posted.clear()
         await asyncio.wait_for(discord.posted.wait(), 30)
+
+
+async def until_looked_at(gateway: FakeApixo, number: int) -> None:
+    """Wait until the bot has asked for the task of this number, so that it surely knows of it."""
+    asked = asyncio.Event()
+    gateway.on_request = asked.set
+    while len(gateway.tasks) < number or not list(gateway.tasks.values())[number - 1].looks:
+        asked.clear()
+        await asyncio.wait_for(asked.wait(), 30)
 
 
 def read(table: str) -> list[dict[str, str]]:
