@@ -112,6 +112,10 @@ class FundAdmin:
         assert month is not None  # noqa: S101 - a month is a period
         return micros, month
 
+    async def refundable(self, server_id: int, *, limit: int) -> list[Job]:
+        """Return a server's jobs that may be refunded, newest first."""
+        return await self._grants.refundable(server_id, limit=limit)
+
     async def refund(self, server_id: int, job_id: str, *, reason: str, by: int) -> Job:
         """Give back all that a job cost, once, and let its card say so.
 

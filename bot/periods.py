@@ -46,9 +46,9 @@ def read(typed: str, zone: ZoneInfo, now: dt.datetime) -> NamedPeriod | None:
     return _back(Measure.DAY if day else Measure.MONTH, 0, zone, noon)
 
 
-def months(count: int, zone: ZoneInfo, now: dt.datetime) -> list[NamedPeriod]:
-    """Return the last months, this one first."""
-    return [_back(Measure.MONTH, number, zone, now) for number in range(count)]
+def latest(measure: Measure, count: int, zone: ZoneInfo, now: dt.datetime) -> list[NamedPeriod]:
+    """Return the latest days, weeks or months, the present one first."""
+    return [_back(measure, number, zone, now) for number in range(count)]
 
 
 def offered(zone: ZoneInfo, now: dt.datetime) -> list[tuple[str, str]]:
@@ -57,7 +57,8 @@ def offered(zone: ZoneInfo, now: dt.datetime) -> list[tuple[str, str]]:
         (f"{word} ({_back(measure, number, zone, now).title})", word)
         for word, (measure, number) in _WORDS.items()
     ]
-    return words + [(month.title, month.slug) for month in months(MONTHS_OFFERED, zone, now)[2:]]
+    months = latest(Measure.MONTH, MONTHS_OFFERED, zone, now)[2:]
+    return words + [(month.title, month.slug) for month in months]
 
 
 def _back(measure: Measure, number: int, zone: ZoneInfo, now: dt.datetime) -> NamedPeriod:

@@ -7,12 +7,12 @@ from bot.messages import at, megabytes
 from bot.money import dollars
 from bot.money_messages import account_line
 from bot.periods import NamedPeriod
+from bot.quotas import Measure
 from storage.reports import By, Spent
 
 NO_PERIOD = (
     "That is no period. Choose one from the list, or write a month like `2026-10` or a day like `2026-10-17`."
 )
-NO_HISTORY = "You ordered no videos here in the last six months."
 
 # They have 18 digits or more, of which a spreadsheet's numbers keep 15.
 IDS_AS_TEXT = "-# Import its columns of ids as text: a spreadsheet would round them."
@@ -63,17 +63,22 @@ def no_jobs(named: NamedPeriod) -> str:
     return f"**{_first_upper(named.title)}**: no videos were ordered here."
 
 
-def history(months: Sequence[tuple[NamedPeriod, Spent, int]], *, sandbox: bool) -> str:
-    """Write what a member spent month by month, and what of it was not charged to their own quota."""
-    lines = [(month.title, spent) for month, spent, _ in months]
+def no_history(measure: Measure) -> str:
+    """Answer who ordered nothing."""
+    return f"You ordered no videos here in the last six {measure}s."
+
+
+def history(measure: Measure, periods: Sequence[tuple[NamedPeriod, Spent, int]], *, sandbox: bool) -> str:
+    """Write what a member spent period by period, and what of it was not charged to their own quota."""
+    lines = [(named.title, spent) for named, spent, _ in periods]
     elsewhere = [
-        f"-# {month.title}: {dollars(micros)} of it was paid by channel purses or approvals."
-        for month, _, micros in months
+        f"-# {_first_upper(named.title)}: {dollars(micros)} of it was paid by channel purses or approvals."
+        for named, _, micros in periods
         if micros
     ]
     return "\n".join(
         [
-            "**Your last six months in this server**",
+            f"**Your last six {measure}s in this server**",
             _table(lines),
             *elsewhere,
             "-# A job counts when it was ordered; spent is less what was refunded.",
@@ -82,9 +87,9 @@ def history(months: Sequence[tuple[NamedPeriod, Spent, int]], *, sandbox: bool) 
     )
 
 
-def history_title(total: Spent) -> str:
-    """Head a chart of a member's months."""
-    return f"Your last six months: {dollars(total.spent_micros)}"
+def history_title(measure: Measure, total: Spent) -> str:
+    """Head a chart of what a member spent."""
+    return f"Your last six {measure}s: {dollars(total.spent_micros)}"
 
 
 def folded(rows: Sequence[Spent], names: Sequence[str], most: int) -> list[tuple[str, Spent]]:

@@ -1,22 +1,22 @@
 """What was spent in a period, asked by staff about their server and by members about themselves."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from zoneinfo import ZoneInfo
 
-from bot import periods, report_messages
+from bot import periods, quotas, report_messages
 from bot.availability import Availability
 from bot.charts import Bar, Charts
 from bot.errors import BadOrder
 from bot.models import Account, Clock
 from bot.periods import NamedPeriod
-from bot.quotas import Policy
+from bot.quotas import Measure, Policy, Standing
 from storage.reports import By, ReportStore, Spent
 from storage.servers import ServerStore
 
 MOST_LISTED = 15
 MOST_CHARTED = 10
-MONTHS = 6
+PERIODS = 6
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -57,21 +57,29 @@ class Report:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class History:
-    """A member's last months, this one first, with what of each was not charged to their own quota."""
+    """A member's last days, weeks or months, the present first, with what their quota did not pay."""
 
-    months: list[tuple[NamedPeriod, Spent, int]]
+    measure: Measure
+    periods: list[tuple[NamedPeriod, Spent, int]]
     is_sandbox: bool
 
     @property
     def has_jobs(self) -> bool:
-        """Whether the member ordered anything in these months."""
-        return any(spent.jobs for _, spent, _ in self.months)
+        """Whether the member ordered anything in them."""
+        return any(spent.jobs for _, spent, _ in self.periods)
 
     def told(self) -> str:
         """Write the history."""
         if not self.has_jobs:
-            return report_messages.NO_HISTORY
-        return report_messages.history(self.months, sandbox=self.is_sandbox)
+            return report_messages.no_history(self.measure)
+        return report_messages.history(self.measure, self.periods, sandbox=self.is_sandbox)
+
+
+def usual_measure(standings: Iterable[Standing]) -> Measure:
+    """Return what the tightest of a member's own limits counts in: days, weeks or months."""
+    own = (one for one in standings if one.limit.is_own_budget)
+    tightest = quotas.binding(own)
+    return tightest.limit.measure if tightest is not None else Measure.MONTH
 
 
 class ReportService:
@@ -127,22 +135,22 @@ class ReportService:
         legible = await self._charts.legible(names, stand_ins)
         return await self._draw(title, report_messages.folded(report.rows, legible, MOST_CHARTED))
 
-    async def history(self, server_id: int, user_id: int) -> History:
-        """Return what a person spent in the last months."""
-        months = periods.months(MONTHS, await self._zone(server_id), self._clock())
+    async def history(self, server_id: int, user_id: int, measure: Measure) -> History:
+        """Return what a person spent in the last days, weeks or months."""
+        named = periods.latest(measure, PERIODS, await self._zone(server_id), self._clock())
         account = self._availability.account
-        found = await self._store.of_member(server_id, account, user_id, [month.period for month in months])
+        found = await self._store.of_member(server_id, account, user_id, [one.period for one in named])
         return History(
-            months=[(month, *one) for month, one in zip(months, found, strict=True)],
+            measure=measure,
+            periods=[(one, *spent) for one, spent in zip(named, found, strict=True)],
             is_sandbox=account is Account.SANDBOX,
         )
 
     async def history_chart(self, history: History) -> bytes:
         """Draw a history."""
-        lines = [(month.title, spent) for month, spent, _ in history.months]
-        return await self._draw(
-            report_messages.history_title(sum((spent for _, spent in lines), Spent())), lines
-        )
+        lines = [(named.title, spent) for named, spent, _ in history.periods]
+        total = sum((spent for _, spent in lines), Spent())
+        return await self._draw(report_messages.history_title(history.measure, total), lines)
 
     async def _draw(self, title: str, lines: Sequence[tuple[str, Spent]]) -> bytes:
         bars = [

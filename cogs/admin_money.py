@@ -3,11 +3,13 @@
 import discord
 from discord import app_commands
 
-from bot import fund_messages
+from bot import fund_messages, messages
 from bot.client import SoraBot, answer
 from cogs.admin_limits import LimitedChannel, Reason
 from cogs.money_pages import MoneyCog, purses_page
 from cogs.ordering import home_channel
+
+MOST_CHOICES = 25
 
 
 class FundCommands(MoneyCog):
@@ -90,6 +92,18 @@ class FundCommands(MoneyCog):
             interaction.guild_id or 0, job, reason=reason, by=interaction.user.id
         )
         await answer(interaction, fund_messages.refunded(refunded))
+
+    @refund.autocomplete("job")
+    async def _refundable(
+        self, interaction: discord.Interaction[SoraBot], typed: str
+    ) -> list[app_commands.Choice[str]]:
+        found = await self.funds.refundable(interaction.guild_id or 0, limit=MOST_CHOICES)
+        named = [(messages.menu_line(job), job.job_id) for job in found]
+        return [
+            app_commands.Choice(name=name, value=job_id)
+            for name, job_id in named
+            if typed.lower() in name.lower()
+        ]
 
 
 def _channel(interaction: discord.Interaction[SoraBot], channel: LimitedChannel | None) -> int:

@@ -10,10 +10,12 @@ from bot import alert_messages, cards, money_messages, text
 from bot.alerts import Alerts
 from bot.client import SoraBot, answer
 from bot.models import Purse
-from bot.quotas import Standing
-from bot.reports import ReportService
+from bot.quotas import Measure, Standing
+from bot.reports import ReportService, usual_measure
 from bot.spending import SpendingService
 from cogs.ordering import place
+
+_PERIODS = [measure.value for measure in Measure if measure.is_budget]
 
 
 class QuotaCog(commands.GroupCog, group_name="quota", group_description="What you may spend on videos."):
@@ -52,10 +54,14 @@ class QuotaCog(commands.GroupCog, group_name="quota", group_description="What yo
         await answer(interaction, alert_messages.CHOSEN[wants])
 
     @app_commands.command()
-    async def history(self, interaction: discord.Interaction[SoraBot]) -> None:
-        """Show what I spent in each of the last six months."""
+    @app_commands.describe(period="What to add up by: what my tightest limit counts")
+    @app_commands.choices(period=[app_commands.Choice(name=one, value=one) for one in _PERIODS])
+    async def history(self, interaction: discord.Interaction[SoraBot], period: str | None = None) -> None:
+        """Show what I spent in each of the last six days, weeks or months."""
         await interaction.response.defer(ephemeral=True, thinking=True)
-        history = await self._reports.history(interaction.guild_id or 0, interaction.user.id)
+        standings, _ = await self._stand(interaction)
+        measure = Measure(period) if period is not None else usual_measure(standings)
+        history = await self._reports.history(interaction.guild_id or 0, interaction.user.id, measure)
         files: list[discord.File] = []
         if history.has_jobs:
             files.append(discord.File(io.BytesIO(await self._reports.history_chart(history)), "chart.png"))

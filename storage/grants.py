@@ -2,6 +2,7 @@
 
 import datetime as dt
 
+import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot import text
@@ -10,9 +11,10 @@ from bot.fund_messages import no_job, not_refundable
 from bot.models import Account, Job
 from bot.money import dollars
 from storage import audit, ledger, members
-from storage.database import Database, Store, writes
-from storage.jobs import JobStore
-from storage.schema import EntryKind
+from storage.database import Database, Store, reads, writes
+from storage.jobs import NEWEST_FIRST, JobStore
+from storage.schema import EntryKind, jobs
+from storage.schema import ledger as entries
 
 
 class GrantStore(Store):
@@ -58,6 +60,19 @@ class GrantStore(Store):
             act_id=act_id,
             now=now,
         )
+
+    @reads
+    async def refundable(self, connection: AsyncConnection, server_id: int, *, limit: int) -> list[Job]:
+        """Return a server's jobs that cost something and were not refunded, newest first."""
+
+        def is_booked(kind: EntryKind) -> sa.ColumnElement[bool]:
+            same = sa.and_(entries.c.job_id == jobs.c.job_id, entries.c.kind == kind)
+            return sa.exists().where(same, entries.c.amount_micros > 0)
+
+        where = sa.and_(
+            jobs.c.server_id == server_id, is_booked(EntryKind.SETTLE), ~is_booked(EntryKind.CORRECTION)
+        )
+        return await self._jobs.select(connection, where, *NEWEST_FIRST, limit=limit)
 
     @writes
     async def refund(

@@ -338,6 +338,23 @@ async def test_an_approved_request_becomes_a_job_beside_the_members_quota(team: 
     assert "Spent: $0.00" in await world.ask("quota show")
 
 
+async def test_a_refund_of_an_approved_job_changes_no_limit_of_its_member(team: Team) -> None:
+    request = await team.ask()
+    assert "is ordered" in await team.press(team.world.staff, request, "Approve")
+    await team.world.settled()
+    job = await team.world.job()
+
+    told = await staff(team.world, "refund", job=job.job_id, reason="blurred")
+
+    assert told == (
+        f"Job `{job.job_id}`: $0.50 given back; it had been approved by staff, so no limit of its member "
+        "changes. It counts for the time in which the job was ordered, "
+        f"<t:{int(job.created_at.timestamp())}:f>."
+    )
+    assert "**$0.40 left** of $0.40" in await team.world.ask("quota show")
+    await team.world.settled()
+
+
 async def test_an_approver_may_approve_others_but_not_their_own_and_staff_may(team: Team) -> None:
     world = team.world
     own = await team.ask(by=team.approver)

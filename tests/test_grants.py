@@ -4,9 +4,12 @@ import asyncio
 import datetime as dt
 from collections.abc import AsyncGenerator
 from pathlib import Path
+from typing import Any
 
 import discord
 import pytest
+from sqlalchemy import event
+from sqlalchemy.engine import Engine
 
 from bot.errors import UserError
 from bot.models import Account, Job, Stage
@@ -25,6 +28,7 @@ from tests.books import (
     Books,
     open_books,
 )
+from tests.fake_apixo import state
 from tests.world import World, open_world
 
 STAFF = discord.Permissions(manage_guild=True)
@@ -130,6 +134,29 @@ async def test_a_card_that_could_not_show_a_refund_does_so_after_a_restart(world
     await world.settled()
 
     assert "$0.50 refunded" in await world.card(job)
+
+
+async def test_jobs_that_may_be_refunded_are_offered_newest_first(world: World) -> None:
+    async def offered(typed: str = "") -> list[str]:
+        found = await world.staff.autocomplete(world.channel, "video-admin refund", "job", typed)
+        return [choice["value"] for choice in found]
+
+    assert await offered() == []
+    ids: list[str] = []
+    for prompt in ("A fox", "A crow", "A heron"):
+        await world.create(prompt=prompt)
+        await world.settled()
+        world.time.jump(seconds=1)
+        ids.append((await world.job()).job_id)
+    world.gateway.looks.append(state("failed", failCode="CONTENT_VIOLATION", failMsg="no"))
+    await world.create(prompt="A kite")
+    await world.settled()
+    fox, crow, heron = ids
+    assert await offered() == [heron, crow, fox]
+    assert await offered("CROW") == [crow]
+    await refund(world, crow)
+    await world.settled()
+    assert await offered() == [heron, fox]
 
 
 async def test_a_refund_after_the_month_has_turned_counts_in_the_month_of_the_order(world: World) -> None:
@@ -307,6 +334,27 @@ async def test_a_job_that_cost_less_than_quoted_is_refunded_what_it_cost(books: 
 
     assert (await give_back(books, job)).corrected_micros == 20 * CENT
     assert (await books.sums()) == Sums(jobs=1)
+
+
+async def test_what_may_be_refunded_is_one_servers_and_read_by_its_index(books: Books) -> None:
+    asked: list[tuple[str, Any]] = []
+
+    def note(_connection: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
+        asked.append((statement, parameters))
+
+    for server in (SERVER, SERVER + 1):
+        await books.bring(await books.place(30 * CENT, server_id=server), Stage.DONE)
+    event.listen(Engine, "before_cursor_execute", note)
+    found = await GrantStore(books.database, books.jobs).refundable(SERVER, limit=25)
+    event.remove(Engine, "before_cursor_execute", note)
+
+    assert [job.server_id for job in found] == [SERVER]
+    ((statement, parameters),) = [one for one in asked if "ledger" in one[0]]
+    async with books.database.read() as connection:
+        plan = await connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)
+        steps: list[str] = [row.detail for row in plan]
+    assert any("jobs_by_server (server_id=?)" in step for step in steps), steps
+    assert not [step for step in steps if step.startswith("SCAN") or "ORDER BY" in step], steps
 
 
 async def test_of_two_refunds_at_once_one_is_refused(books: Books) -> None:

@@ -613,6 +613,49 @@ async def test_a_history_tells_what_a_purse_paid(cheap: World) -> None:
     assert "-# November 2026: $0.30 of it was paid by channel purses or approvals." in message.content
 
 
+@pytest.mark.parametrize(
+    ("limits", "chosen", "words", "titles"),
+    [
+        ({}, None, "months", ["November 2026", "October 2026"]),
+        ({"day": "0.90"}, None, "days", ["21 November 2026", "20 November 2026"]),
+        (
+            {"day": "0.90", "week": "0.80"},
+            None,
+            "weeks",
+            ["week of 16 November 2026", "week of 9 November 2026"],
+        ),
+        (
+            {"day": "0.90", "job": "0.40", "jobs a day": "5"},
+            None,
+            "days",
+            ["21 November 2026", "20 November 2026"],
+        ),
+        ({"day": "0.90"}, "month", "months", ["November 2026", "October 2026"]),
+        ({}, "week", "weeks", ["week of 16 November 2026", "week of 9 November 2026"]),
+    ],
+)
+async def test_a_history_is_by_what_the_tightest_own_limit_counts_or_as_chosen(
+    cheap: World, limits: dict[str, str], chosen: str | None, words: str, titles: list[str]
+) -> None:
+    for measure, amount in limits.items():
+        await cheap.ask(
+            "video-admin quota set", by=cheap.staff, amount=amount, member=cheap.member, period=measure
+        )
+    await cheap.ask("video-admin quota set", by=cheap.staff, amount="0.70", period="week")  # is the server's
+    await order(cheap)
+
+    options = {} if chosen is None else {"period": chosen}
+    message = await show(cheap, "quota history", whom=cheap.member, **options)
+
+    assert message.content.startswith(f"**Your last six {words} in this server**")
+    shown = table(message)
+    assert [line.split("  ")[-1] for line in shown[1:3]] == titles
+    assert shown[-1] == "$0.30  $0.00     1  total"
+    assert list(files(cheap, message)) == ["chart.png"]
+    other = await show(cheap, "quota history", whom=cheap.other, **options)
+    assert other.content.startswith("You ordered no videos here in the last six ")
+
+
 async def test_who_ordered_nothing_has_no_history(cheap: World) -> None:
     await order(cheap)
 
