@@ -445,7 +445,9 @@ async def test_sums_over_several_servers_are_the_operators_alone(tmp_path: Path)
         await world.settled()
 
         told = await world.ask("quota why")
-        assert "**Binding here: your limit**, $100.00 left of $100.00 a month." in told
+        assert told.startswith(
+            "**Binding here: the operator's limit for everybody**; what is left of it only the operator sees."
+        )
         assert "- $2.00 a month; what all servers together used of it only the operator sees" in told
         assert "$1.50" not in told
         assert "is ordered" in await world.create(prompt="The last")

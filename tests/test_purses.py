@@ -396,7 +396,7 @@ async def test_what_is_no_budget_of_a_member_or_role_holds_whoever_pays(
     await books.limits.set(SERVER, limit, user_id=user, what="by hand", by=BOB, now=NOON)
     await books.limit(DOLLAR, measure=Measure.DAY)
     await books.purse(50 * DOLLAR)
-    elsewhere = {"channel_id": 201, "home_channel_id": 201}
+    elsewhere: dict[str, Any] = {"channel_id": 201, "home_channel_id": 201}
     first, second = ({}, elsewhere) if is_purses_first else (elsewhere, {})
     placed = await books.place(20 * CENT, **who, **first)
     assert placed.charge.budget is (Budget.PURSE if is_purses_first else Budget.MEMBER)
