@@ -44,6 +44,14 @@ def picture_name(draft: Draft) -> str | None:
     return f"picture{picture.path.suffix}" if picture is not None and picture.path.exists() else None
 
 
+def moved(draft: Draft, channel_id: int) -> ui.LayoutView:
+    """Build what stays of a request where staff have set another channel for them."""
+    view = ui.LayoutView(timeout=None)
+    view.add_item(ui.TextDisplay(approval_messages.moved(draft, channel_id)))
+    view.stop()
+    return view
+
+
 def request(draft: Draft) -> ui.LayoutView:
     """Build the request as it should look now; a new view for every edit."""
     container: ui.Container[ui.LayoutView] = ui.Container(accent_colour=_COLOURS.get(draft.stage, _OVER))

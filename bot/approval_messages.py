@@ -13,6 +13,11 @@ NOT_YOURS = "Only the member who ordered this can ask for it."
 NOT_YOUR_OWN = "Nobody approves their own request unless they are staff. Somebody else has to decide."
 ROOM_NOW = "There is room for it now. Order it again; nothing was charged."
 NO_STAFF_CHANNEL = f"Nobody can be asked here now. {HOW_TO_ALLOW_ASKING} Nothing was charged."
+MOST_ASKED = 5
+TOO_MANY = (
+    f"Staff have {MOST_ASKED} requests of yours to decide on. Wait until they have decided on one, then "
+    "press the button again. Nothing was charged."
+)
 NOT_POSTED = (
     "Your request could not be posted in the staff channel, so nobody was asked. Tell staff that I cannot "
     "post there; then press the button again. Nothing was charged."
@@ -26,6 +31,7 @@ _TITLES = {
     DraftStage.DENIED: "Denied: {price}",
     DraftStage.DROPPED: "Closed: {price}",
     DraftStage.EXPIRED: "Expired: {price}",
+    DraftStage.REFUSED: "Given back: {price}",
 }
 
 
@@ -72,6 +78,11 @@ def request_lines(draft: Draft) -> str:
     return f"{_requester(draft)} asks in <#{new.channel_id}>: {what}.\n{draft.why}"
 
 
+def moved(draft: Draft, channel_id: int) -> str:
+    """Say where a request is now that staff have set another channel."""
+    return f"Request `{draft.draft_id}` of {_requester(draft)} is in <#{channel_id}> now."
+
+
 def outcome(draft: Draft) -> str:
     """Say what has become of the request."""
     by = f" by <@{draft.decider_user_id}>" if draft.decider_user_id is not None else ""
@@ -84,6 +95,8 @@ def outcome(draft: Draft) -> str:
             return f"{_requester(draft)} is no longer in this server. Nothing was charged."
         case DraftStage.EXPIRED:
             return "Nobody decided within 24 hours. Nothing was charged."
+        case DraftStage.REFUSED:
+            return "This is no longer a channel for requests, so nobody decides on it. Nothing was charged."
         case _:
             return f"Expires {messages.ago(draft.expires_at)} ({messages.at(draft.expires_at)})."
 
@@ -129,7 +142,10 @@ def told(draft: Draft) -> tuple[str, str] | None:
         case DraftStage.EXPIRED:
             became = "is over: nobody decided within 24 hours. Nothing was charged."
         case DraftStage.REFUSED:
-            became = "could not be posted in the staff channel, so nobody was asked. Nothing was charged."
+            became = (
+                "was given back: I have no channel in which staff could read it. Nothing was charged. It can "
+                "be ordered and asked for again."
+            )
         case _:
             return None
     new = draft.new
@@ -153,7 +169,8 @@ def approved(job: Job) -> str:
 
 def denied(draft: Draft) -> str:
     """Answer who denied."""
-    return f"Denied: {_requester(draft)} is told. Nothing was charged."
+    tell = f" I tell {_requester(draft)}." if draft.new.user_id else ""
+    return f"Denied.{tell} Nothing was charged."
 
 
 def look_again(draft: Draft) -> str:

@@ -22,8 +22,8 @@ log = logging.getLogger(__name__)
 class Members(Protocol):
     """Whoever knows who is in a server; see `bot/notices.py`."""
 
-    async def roles_of(self, server_id: int, user_id: int) -> frozenset[int] | None:
-        """Return a member's roles, None where they are no member."""
+    async def roles_of(self, server_id: int, user_id: int) -> tuple[frozenset[int], int | None] | None:
+        """Return a member's roles with the highest, None where they are no member."""
         ...
 
 
@@ -59,7 +59,7 @@ class ApprovalService:
         self._clock = clock
 
     async def ask(self, draft_id: str, *, server_id: int, user_id: int, role_ids: frozenset[int]) -> Draft:
-        """Put a refused order before staff, for its member.
+        """Put a refused order before staff, for its member; asked again, post it anew if it is gone.
 
         Raises:
             UserError: it is somebody else's, was asked before, is over, or cannot be asked here and now.
@@ -67,6 +67,8 @@ class ApprovalService:
         draft = await self._draft(draft_id, server_id)
         if draft.new.user_id != user_id:
             raise UserError(approval_messages.NOT_YOURS)
+        if draft.stage is DraftStage.ASKED:
+            await self._post(draft_id, is_first=False)
         if draft.stage is not DraftStage.REFUSED:
             raise UserError(approval_messages.stands(draft))
         if (await self._servers.settings(server_id)).staff_channel_id is None:
@@ -83,12 +85,7 @@ class ApprovalService:
             raise UserError(approval_messages.ROOM_NOW)
         if asked.stage is not DraftStage.ASKED:
             raise UserError(approval_messages.stands(asked))
-        try:
-            await self._desk.show(draft_id, again=False)
-        except ChannelClosed as error:
-            raise UserError(approval_messages.NOT_POSTED) from error
-        except DiscordTrouble as error:
-            log.warning("request %s is posted later: %s", draft_id, error)
+        await self._post(draft_id, is_first=True)
         return asked
 
     async def approve(
@@ -103,18 +100,25 @@ class ApprovalService:
         draft = await self._to_decide(draft_id, server_id, role_ids, staff=staff)
         if draft.new.user_id == user_id and not staff:
             raise UserError(approval_messages.NOT_YOUR_OWN)
-        roles = await self._roles_now(draft)
-        if roles is None:
+        found = await self._roles_now(draft)
+        if found is None:
             await self._store.leave(draft_id)
             await self._desk.follow(draft_id)
             raise UserError(approval_messages.LEFT)
+        roles, top_role_id = found
         try:
             await self._access.check(dataclasses.replace(draft.new, role_ids=roles))
         except NotAllowed as error:
             raise UserError(approval_messages.not_allowed(str(error))) from error
         quote = self._availability.quote_again(draft.new)
         outcome = await self._store.approve(
-            draft_id, by=user_id, quote=quote, policy=self._policy, now=self._clock()
+            draft_id,
+            by=user_id,
+            quote=quote,
+            role_ids=roles,
+            top_role_id=top_role_id,
+            policy=self._policy,
+            now=self._clock(),
         )
         if isinstance(outcome, Refusal):
             raise UserError(approval_messages.cap_holds(outcome.standing, outcome.quote))
@@ -142,6 +146,15 @@ class ApprovalService:
             raise UserError(approval_messages.stands(draft))
         return draft
 
+    async def _post(self, draft_id: str, *, is_first: bool) -> None:
+        """Let staff see a request; what Discord does not take now is posted later."""
+        try:
+            await self._desk.post(draft_id, is_first=is_first)
+        except ChannelClosed as error:
+            raise UserError(approval_messages.NOT_POSTED) from error
+        except DiscordTrouble as error:
+            log.warning("request %s is posted later: %s", draft_id, error)
+
     async def _draft(self, draft_id: str, server_id: int) -> Draft:
         draft = await self._orders.draft(draft_id)
         if draft is None or draft.new.server_id != server_id:
@@ -160,8 +173,8 @@ class ApprovalService:
             raise UserError(approval_messages.stands(draft))
         return draft
 
-    async def _roles_now(self, draft: Draft) -> frozenset[int] | None:
-        """Return which roles who asked has by now, None where they left."""
+    async def _roles_now(self, draft: Draft) -> tuple[frozenset[int], int | None] | None:
+        """Return which roles who asked has by now, with the highest, None where they left."""
         if not draft.new.user_id:
             return None  # they were forgotten
         try:

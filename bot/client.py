@@ -130,11 +130,11 @@ class SoraBot(commands.Bot):
 
     # May this be ordered here?
 
-    def check_place(self, server_id: int | None, channel: object, permissions: discord.Permissions) -> None:
-        """Refuse servers the operator did not allow and channels the bot cannot work in.
+    def check_server(self, server_id: int | None) -> None:
+        """Refuse servers the operator did not allow.
 
         Raises:
-            NotHere: naming the setting or the missing permission.
+            NotHere: naming the setting.
         """
         if server_id is None:
             raise NotHere("Orders are taken in servers only.")
@@ -144,6 +144,14 @@ class SoraBot(commands.Bot):
                 "This bot takes no orders in this server. Its operator can allow it with the setting "
                 f"ALLOWED_SERVERS (this server is {server_id})."
             )
+
+    def check_place(self, server_id: int | None, channel: object, permissions: discord.Permissions) -> None:
+        """Refuse servers the operator did not allow and channels the bot cannot work in.
+
+        Raises:
+            NotHere: naming the setting or the missing permission.
+        """
+        self.check_server(server_id)
         missing = lacking(permissions, in_thread=isinstance(channel, discord.Thread))
         if missing:
             raise NotHere(

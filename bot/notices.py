@@ -1,6 +1,7 @@
 """Messages that belong to no job: to a server's staff, to a member alone, to the bot's operator."""
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -92,8 +93,10 @@ class Notices:
         told = f"<@{user_id}>, {content}"
         await self.post(server_id, channel_id, nonce=nonce, content=told, allowed_mentions=one)
 
-    async def roles_of(self, server_id: int, user_id: int) -> frozenset[int] | None:
-        """Return the roles that a person has in a server, None where they are no member of it.
+    async def roles_of(self, server_id: int, user_id: int) -> tuple[frozenset[int], int | None] | None:
+        """Return the roles that a person has in a server with the highest, None where they are no member.
+
+        Everyone's role is among them, but never the highest.
 
         Raises:
             ChannelClosed: the bot is no longer there itself.
@@ -107,10 +110,14 @@ class Notices:
                 if error.code in _NO_SUCH_PERSON:
                     return None
                 raise
-        return frozenset({server_id, *map(int, member["roles"])})  # everyone's role has the server's id
+        role_ids = frozenset(map(int, member["roles"]))
+        server = self._client.get_guild(server_id)
+        known: Sequence[discord.Role] = server.roles if server is not None else ()
+        top = max((role for role in known if role.id in role_ids), default=None)
+        return role_ids | {server_id}, top.id if top is not None else None  # everyone's has the server's id
 
-    async def write_directly(self, user_id: int, content: str) -> None:
-        """Write to a person alone.
+    async def write_directly(self, user_id: int, content: str, **more: Any) -> None:
+        """Write to a person alone; `more` may have a `nonce` as for `post`.
 
         Raises:
             ChannelClosed: they take no direct messages.
@@ -121,7 +128,7 @@ class Notices:
             channel = await self._client.create_dm(discord.Object(user_id))
         await self._turnstile.enter(DELIVERY)
         with discord_errors():
-            await channel.send(content, allowed_mentions=discord.AllowedMentions.none())
+            await channel.send(content, allowed_mentions=discord.AllowedMentions.none(), **more)
 
     def server_name(self, server_id: int) -> str:
         """Return what a server is called; nothing where the bot is not in it."""

@@ -19,6 +19,7 @@ class AskButton(PressButton, template=r"draft:ask:(?P<draft_id>[a-z0-9]{1,20})")
     async def press(self, interaction: discord.Interaction["SoraBot"]) -> None:
         """Ask."""
         await interaction.response.defer(ephemeral=True, thinking=True)
+        interaction.client.check_server(interaction.guild_id)
         who = person(interaction.user)
         draft = await interaction.client.approvals.ask(
             self.said["draft_id"],
@@ -35,6 +36,7 @@ class DecideButton(PressButton, template=r"draft:(?P<act>approve|deny):(?P<draft
     async def press(self, interaction: discord.Interaction["SoraBot"]) -> None:
         """Decide."""
         await interaction.response.defer(ephemeral=True, thinking=True)
+        interaction.client.check_server(interaction.guild_id)
         approvals = interaction.client.approvals
         who = person(interaction.user)
         by: dict[str, Any] = {

@@ -16,6 +16,7 @@ from bot.wishes import Order
 from cogs.ordering import first_picture, home_channel, person, quote, upload
 
 REFUSAL_SECONDS = 30
+ASK_SECONDS = 15 * 60  # for a refusal with a button: to ask for money takes longer than to read
 _BY_A_PERSON = {discord.MessageType.default, discord.MessageType.reply}
 
 
@@ -38,10 +39,11 @@ class MentionCog(commands.Cog):
             ordered = await self._jobs.order(self._order(message, message.guild.id, prompt))
         except Exception as error:  # noqa: BLE001 - nobody else would tell the person
             known = self._bot.explain(error, where=f"message {message.id}")
-            more: dict[str, Any] = {}
+            more: dict[str, Any] = {"delete_after": REFUSAL_SECONDS}
             if isinstance(known, OverLimit) and known.draft_id is not None:
                 more["view"] = approval_card.ask(known.draft_id, "more")  # no amounts in public
-            await _reply(message, known.public_sentence, delete_after=REFUSAL_SECONDS, **more)
+                more["delete_after"] = ASK_SECONDS
+            await _reply(message, known.public_sentence, **more)
         else:
             if isinstance(ordered, Draft):
                 await _reply(message, **quote(ordered, self._bot.quotes))

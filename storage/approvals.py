@@ -7,12 +7,14 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot import approval_messages, messages, quotas
+from bot.errors import UserError
 from bot.models import Budget, Charge, Draft, DraftStage, Job, Quote
 from bot.quotas import Policy
 from storage import audit, ledger, members, servers
 from storage.database import Database, Store, reads, writes
 from storage.orders import DRAFT_LASTS, OrderStore, Refusal
 from storage.schema import EntryKind, drafts
+from storage.schema import servers as servers_table
 from storage.weighing import Weighed, weigh
 
 
@@ -38,6 +40,9 @@ class ApprovalStore(Store):
 
         `quote` is what it costs now. A draft comes back as it is where it is not refused any longer, where
         there is no staff channel, and where there is room for it now.
+
+        Raises:
+            UserError: the member has as many requests open as one may have.
         """
         draft = await self._orders.require(connection, draft_id)
         settings = await servers.settings(connection, draft.new.server_id)
@@ -51,6 +56,13 @@ class ApprovalStore(Store):
         refused = quotas.refusing(own, quote.micros)
         if refused is None:
             return draft
+        open_ones = sa.select(sa.func.count()).where(
+            drafts.c.stage == DraftStage.ASKED,
+            drafts.c.expires_at > now,
+            drafts.c.member_id == draft.member_id,
+        )
+        if (await connection.execute(open_ones)).scalar_one() >= approval_messages.MOST_ASKED:
+            raise UserError(approval_messages.TOO_MANY)
         await self._orders.quote_anew(connection, draft, quote)
         return await self._orders.change(
             connection,
@@ -71,11 +83,14 @@ class ApprovalStore(Store):
         *,
         by: int,
         quote: Quote,
+        role_ids: frozenset[int],
+        top_role_id: int | None,
         policy: Policy,
         now: dt.datetime,
     ) -> Job | Draft | Refusal:
         """Grant the price of a request and order it: the act, the grant, the hold and the job are one.
 
+        The roles are those that its member has now.
         The limits of the member and their roles are lifted, no other. The draft comes back instead of a job
         where it was decided before, is over, has another price than staff have seen, or was not shown yet.
         """
@@ -90,7 +105,7 @@ class ApprovalStore(Store):
             return await self._orders.change(
                 connection, draft_id, why=f"{draft.why}\n{changed}", shown_stage=None
             )
-        new = dataclasses.replace(draft.new, quote=quote)
+        new = dataclasses.replace(draft.new, role_ids=role_ids, top_role_id=top_role_id, quote=quote)
         weighed = await weigh(connection, new, draft.member_id, policy, now=now)
         held = [standing for standing in weighed.standings if not standing.limit.layer.is_own]
         refused = quotas.refusing(held, quote.micros)
@@ -132,11 +147,27 @@ class ApprovalStore(Store):
 
     async def leave(self, draft_id: str) -> None:
         """Let go of a request whose member is no longer in the server."""
-        await self._end(draft_id, stage=DraftStage.DROPPED)
+        await self._change_asked(draft_id, stage=DraftStage.DROPPED)
 
     async def give_back(self, draft_id: str) -> None:
-        """Take a request back that could not be posted; its member may ask again."""
-        await self._end(draft_id, stage=DraftStage.REFUSED, staff_channel_id=None, staff_message_id=None)
+        """Take a request back that staff cannot see; its member may ask again."""
+        await self._change_asked(draft_id, stage=DraftStage.REFUSED, shown_stage=None)
+
+    async def move(self, draft_id: str, staff_channel_id: int) -> None:
+        """Let a request be posted in another staff channel."""
+        await self._change_asked(
+            draft_id, staff_channel_id=staff_channel_id, staff_message_id=None, shown_stage=None
+        )
+
+    @writes
+    async def forget(self, connection: AsyncConnection, *, before: dt.datetime) -> None:
+        """Delete drafts that were over before a moment and became no job, with their prompts."""
+        over = [stage for stage in DraftStage if not stage.is_open]
+        await connection.execute(
+            sa.delete(drafts).where(
+                drafts.c.stage.in_(over), drafts.c.expires_at < before, drafts.c.job_id.is_(None)
+            )
+        )
 
     @writes
     async def expire(self, connection: AsyncConnection, *, now: dt.datetime) -> None:
@@ -161,17 +192,41 @@ class ApprovalStore(Store):
             ),
         )
 
+    @reads
+    async def astray(self, connection: AsyncConnection) -> list[Draft]:
+        """Return the requests that are in another channel than the staff channel as it is set now."""
+        set_now = sa.select(servers_table.c.staff_channel_id).where(
+            servers_table.c.server_id == drafts.c.server_id
+        )
+        return await self._orders.select(
+            connection,
+            sa.and_(
+                drafts.c.stage == DraftStage.ASKED,
+                drafts.c.staff_channel_id.is_distinct_from(set_now.scalar_subquery()),
+            ),
+        )
+
     @writes
     async def shown(self, connection: AsyncConnection, draft: Draft, message_id: int | None) -> None:
-        """Remember which message shows the request as it was in `draft`."""
-        await self._orders.change(
-            connection, draft.draft_id, staff_message_id=message_id, shown_stage=draft.stage
+        """Remember which message shows the request as it was in `draft`, unless it was asked anew since.
+
+        One that was given back is in no channel any longer.
+        """
+        same = sa.update(drafts).where(
+            drafts.c.draft_id == draft.draft_id,
+            drafts.c.expires_at == draft.expires_at,
+            drafts.c.staff_channel_id == draft.staff_channel_id,
         )
+        if draft.stage is DraftStage.REFUSED:
+            given_back = same.where(drafts.c.stage == DraftStage.REFUSED)
+            await connection.execute(given_back.values(staff_channel_id=None, staff_message_id=None))
+        else:
+            await connection.execute(same.values(staff_message_id=message_id, shown_stage=draft.stage))
 
     # How it is done
 
     @writes
-    async def _end(self, connection: AsyncConnection, draft_id: str, **values: object) -> None:
+    async def _change_asked(self, connection: AsyncConnection, draft_id: str, **values: object) -> None:
         await connection.execute(
             sa.update(drafts)
             .where(drafts.c.draft_id == draft_id, drafts.c.stage == DraftStage.ASKED)

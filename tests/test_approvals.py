@@ -310,6 +310,115 @@ async def test_a_request_asked_before_a_crash_is_posted_once_at_the_next_start(t
     await world.settled()
 
 
+async def test_a_member_has_at_most_five_requests_open(team: Team) -> None:
+    world = team.world
+    message, *_ = [await team.ask() for _ in range(5)]
+    refusal = await team.refused()
+    label = "Ask for ≈$0.50"
+
+    told = await team.press(world.member, refusal.response, label)
+
+    assert "Staff have 5 requests of yours to decide on." in told
+    assert len(team.requests()) == 5
+    await team.ask(by=world.other)
+    await team.press(world.staff, message, "Deny")
+    assert "Staff were asked for" in await team.press(world.member, refusal.response, label)
+
+
+# When the staff channel changes
+
+
+async def test_requests_follow_to_another_staff_channel(team: Team) -> None:
+    world = team.world
+    message = await team.ask(image=("hills.png", picture()))
+    old, team.room = team.room, world.guild.create_text_channel("new-staff-room")
+    await team.set(staff_channel_id=team.room.id)
+
+    await world.until(team.requests)
+
+    (left,) = old.history()
+    assert left.id == message.id
+    (said,) = texts([cast("dict[str, Any]", part.to_dict()) for part in left.components])
+    assert said.endswith(f"of <@{world.member.id}> is in <#{team.room.id}> now.")
+    assert left.attachments == []
+    assert "is ordered" in await team.press(world.staff, team.requests()[0], "Approve")
+    assert "Approved by" in team.shown(team.requests()[0])
+    await world.settled()
+
+
+@pytest.mark.parametrize("is_deleted", [True, False])
+async def test_without_a_staff_channel_requests_are_given_back(team: Team, *, is_deleted: bool) -> None:
+    world = team.world
+    refusal = await team.refused()
+    await team.press(world.member, refusal.response, "Ask for ≈$0.50")
+    (message,) = team.requests()
+    if is_deleted:
+        world.env.backend.delete_channel(team.room.id)
+    else:
+        await team.set(staff_channel_id=None)
+
+    await world.until(team.told)
+
+    (told,) = team.told()
+    assert "was given back: I have no channel in which staff could read it. Nothing was charged." in told
+    if not is_deleted:
+        assert "Given back: ≈$0.50" in team.shown(message)
+        assert "Approve\n" not in team.shown(message)
+    assert await team.stage() is DraftStage.REFUSED
+    team.room = world.guild.create_text_channel("new-staff-room")
+    await team.set(staff_channel_id=team.room.id)
+    assert "Staff were asked for" in await team.press(world.member, refusal.response, "Ask for ≈$0.50")
+    assert len(team.requests()) == 1
+    assert len(team.told()) == 1
+
+
+async def test_a_request_whose_message_was_deleted_is_posted_anew_by_a_second_ask(team: Team) -> None:
+    world = team.world
+    refusal = await team.refused()
+    await team.press(world.member, refusal.response, "Ask for ≈$0.50")
+    (message,) = team.requests()
+    world.env.backend.delete_message(team.room.id, message.id)
+
+    for _ in range(2):
+        told = await team.press(world.member, refusal.response, "Ask for ≈$0.50")
+        assert "Staff were asked already" in told
+
+    (message,) = team.requests()
+    assert "is ordered" in await team.press(world.staff, message, "Approve")
+    await world.settled()
+
+
+async def test_a_second_ask_says_if_staff_cannot_be_asked_any_longer(team: Team) -> None:
+    world = team.world
+    refusal = await team.refused()
+    await team.press(world.member, refusal.response, "Ask for ≈$0.50")
+    (message,) = team.requests()
+    world.env.backend.delete_message(team.room.id, message.id)
+    world.env.inject_error("POST", f"/channels/{team.room.id}/messages", status=403, code=50013)
+
+    told = await team.press(world.member, refusal.response, "Ask for ≈$0.50")
+
+    assert "could not be posted in the staff channel" in told
+    assert await team.stage() is DraftStage.REFUSED
+    assert "Staff were asked for" in await team.press(world.member, refusal.response, "Ask for ≈$0.50")
+    assert team.told() == []
+
+
+async def test_who_asked_is_told_when_a_late_post_is_refused(team: Team) -> None:
+    world = team.world
+    refusal = await team.refused()
+    path = f"/channels/{team.room.id}/messages"
+    world.env.inject_error("POST", path, status=500, times=5)
+    await team.press(world.member, refusal.response, "Ask for ≈$0.50")
+    world.env.inject_error("POST", path, status=403, code=50013)
+
+    await world.until(team.told)
+
+    assert "was given back" in team.told()[0]
+    assert await team.stage() is DraftStage.REFUSED
+    assert team.requests() == []
+
+
 # Approving
 
 
@@ -365,6 +474,21 @@ async def test_an_approver_may_approve_others_but_not_their_own_and_staff_may(te
     assert "is ordered" in await team.press(team.approver, theirs, "Approve")
     staffs = await team.ask(by=world.staff)
     assert "is ordered" in await team.press(world.staff, staffs, "Approve")
+    await world.settled()
+
+
+async def test_an_approved_job_counts_in_the_highest_role_that_its_member_has_by_then(team: Team) -> None:
+    world = team.world
+    message = await team.ask(by=world.other)
+    low, high = (world.guild.create_role(name, position=at) for name, at in (("Low", 5), ("High", 6)))
+    member = world.env.backend.get_member(world.guild.id, world.other.id)
+    for role in (high, low):
+        member.role_ids.append(role.id)
+
+    assert "is ordered" in await team.press(world.staff, message, "Approve")
+
+    (job,) = await world.jobs(of=world.other)
+    assert job.role_id == high.id
     await world.settled()
 
 
@@ -523,7 +647,7 @@ async def test_who_was_denied_is_told_and_nothing_is_held(team: Team) -> None:
     await team.press(world.member, refusal.response, "Ask for ≈$0.50")
     (message,) = team.requests()
 
-    assert "is told" in await team.press(team.approver, message, "Deny")
+    assert f"I tell <@{world.member.id}>." in await team.press(team.approver, message, "Deny")
 
     assert f"Denied by <@{team.approver.id}>" in team.shown(message)
     assert [line for line in team.told() if "was denied" in line]
@@ -541,6 +665,19 @@ async def test_who_takes_no_direct_messages_is_told_in_the_channel_without_amoun
     (post,) = team.world.answers()
     assert post.content == (f"<@{team.world.member.id}>, your request was denied. Nothing was charged.")
     assert [user.id for user in post.mentions] == [team.world.member.id]
+
+
+async def test_who_asked_is_told_later_when_discord_does_not_take_it_now(team: Team) -> None:
+    message = await team.ask()
+    team.world.env.inject_error("POST", "/users/@me/channels", status=500, times=5)
+
+    told = await team.press(team.world.staff, message, "Deny")
+
+    assert f"I tell <@{team.world.member.id}>." in told
+    assert team.told() == []
+    await team.world.until(team.told)
+    (told,) = team.told()
+    assert "was denied" in told
 
 
 async def test_a_request_expires_after_a_day_and_everybody_reads_it(team: Team) -> None:
@@ -584,6 +721,7 @@ async def test_presses_in_another_server_ask_and_decide_nothing(team: Team) -> N
     draft = await team.draft()
     await team.ask(by=world.other)
     elsewhere = world.env.create_guild("Others")
+    await world.restart(allowed_servers=[world.guild.id, elsewhere.id])
     channel = elsewhere.create_text_channel("general")
     member = elsewhere.add_member(world.member.user)
     boss = elsewhere.create_role("Boss", permissions=discord.Permissions(manage_guild=True))
@@ -601,6 +739,22 @@ async def test_presses_in_another_server_ask_and_decide_nothing(team: Team) -> N
     assert await world.jobs() == await world.jobs(of=world.other) == []
 
 
+async def test_a_server_that_the_operator_no_longer_allows_asks_and_decides_nothing(team: Team) -> None:
+    world = team.world
+    refusal = await team.refused()
+    message = await team.ask(by=world.other)
+    before = await team.drafts()
+    await world.restart(allowed_servers=[1])
+
+    for member, pressed, label in (
+        (world.member, refusal.response, "Ask for ≈$0.50"),
+        (world.staff, message, "Approve"),
+        (world.staff, message, "Deny"),
+    ):
+        assert "takes no orders in this server" in await team.press(member, pressed, label)
+    assert await team.drafts() == before
+
+
 async def test_only_its_member_asks(team: Team) -> None:
     await team.refused()
     view = approval_card.ask((await team.draft()).draft_id, "$0.50")
@@ -615,6 +769,8 @@ async def test_only_its_member_asks(team: Team) -> None:
 
 
 # Stored
+
+NO_ROLES: dict[str, Any] = {"role_ids": frozenset(), "top_role_id": None}
 
 
 @pytest.fixture
@@ -639,12 +795,12 @@ async def asked(books: Books, store: ApprovalStore, micros: int = 3 * DOLLAR) ->
     return draft
 
 
-async def test_a_grant_and_a_hold_of_one_act_leave_the_members_sums_alone(books: Books) -> None:
+async def test_a_grant_and_a_hold_of_one_act_leave_the_members_money_alone(books: Books) -> None:
     store = ApprovalStore(books.database, books.orders)
     draft = await asked(books, store)
     before = await books.sums()
     later = NOON + dt.timedelta(hours=1)
-    price = {"quote": draft.new.quote, "policy": UTC_POLICY, "now": later}
+    price = {**NO_ROLES, "quote": draft.new.quote, "policy": UTC_POLICY, "now": later}
 
     job = await store.approve(draft.draft_id, by=BOB, **price)
     again = await store.approve(draft.draft_id, by=BOB, **price)
@@ -659,10 +815,10 @@ async def test_a_grant_and_a_hold_of_one_act_leave_the_members_sums_alone(books:
     )
     assert (budget, act, kind, by) == ("approval", "approve", "grant", BOB)
     assert job.created_at == later
-    assert await books.sums() == before
+    assert await books.sums() == dataclasses.replace(before, jobs=1)
     assert (await books.sums(None)).held_micros == 3 * DOLLAR
     await books.bring(job, Stage.DONE)
-    assert await books.sums() == before
+    assert await books.sums() == dataclasses.replace(before, jobs=1)
     assert (await books.sums(None)).spent_micros == 3 * DOLLAR
     await books.place(DOLLAR)  # the member's own dollar is still whole
 
@@ -670,7 +826,9 @@ async def test_a_grant_and_a_hold_of_one_act_leave_the_members_sums_alone(books:
 async def test_a_request_keeps_no_persons_id_and_comes_from_its_order_once(books: Books) -> None:
     store = ApprovalStore(books.database, books.orders)
     draft = await asked(books, store)
-    job = await store.approve(draft.draft_id, by=BOB, quote=draft.new.quote, policy=UTC_POLICY, now=NOON)
+    job = await store.approve(
+        draft.draft_id, by=BOB, quote=draft.new.quote, policy=UTC_POLICY, now=NOON, **NO_ROLES
+    )
     assert isinstance(job, Job)
 
     assert job.origin == draft.new.origin
@@ -686,7 +844,9 @@ async def test_the_servers_and_the_operators_limits_refuse_an_approval(books: Bo
     cap = Limit(layer=Layer.OPERATOR, measure=Measure.MONTH, amount=2 * DOLLAR)
     capped = dataclasses.replace(UTC_POLICY, caps=(cap,))
 
-    outcome = await store.approve(draft.draft_id, by=BOB, quote=draft.new.quote, policy=capped, now=NOON)
+    outcome = await store.approve(
+        draft.draft_id, by=BOB, quote=draft.new.quote, policy=capped, now=NOON, **NO_ROLES
+    )
 
     assert isinstance(outcome, Refusal)
     assert outcome.standing.limit == cap
@@ -697,7 +857,8 @@ async def test_the_servers_and_the_operators_limits_refuse_an_approval(books: Bo
 async def test_a_new_price_has_to_be_seen_before_it_is_approved(books: Books) -> None:
     store = ApprovalStore(books.database, books.orders)
     draft = await asked(books, store)
-    dearer = {"quote": Quote(micros=4 * DOLLAR, estimate=False), "policy": UTC_POLICY, "now": NOON}
+    quote = Quote(micros=4 * DOLLAR, estimate=False)
+    dearer = {**NO_ROLES, "quote": quote, "policy": UTC_POLICY, "now": NOON}
 
     quoted = await store.approve(draft.draft_id, by=BOB, **dearer)
     unseen = await store.approve(draft.draft_id, by=BOB, **dearer)
@@ -721,3 +882,42 @@ async def test_an_open_request_keeps_its_picture_and_a_closed_one_does_not(books
     await store.leave(draft.draft_id)
 
     assert await books.jobs.files_needed(NOON) == set()
+
+
+async def test_what_became_no_job_is_forgotten_with_its_prompt_after_a_while(books: Books) -> None:
+    store = ApprovalStore(books.database, books.orders)
+    ordered, denied, waiting = [await asked(books, store) for _ in range(3)]
+    price = {"quote": ordered.new.quote, "policy": UTC_POLICY, "now": NOON}
+    assert isinstance(await store.approve(ordered.draft_id, by=BOB, **price, **NO_ROLES), Job)
+    await store.deny(denied.draft_id, by=BOB, now=NOON)
+
+    await store.forget(before=NOON + dt.timedelta(hours=24))
+    assert await books.orders.draft(denied.draft_id) is not None
+    await store.forget(before=NOON + dt.timedelta(hours=25))
+
+    assert await books.orders.draft(denied.draft_id) is None
+    for kept in (ordered, waiting):
+        assert await books.orders.draft(kept.draft_id) is not None
+
+
+async def test_an_answer_that_comes_late_leaves_a_new_asking_alone(books: Books) -> None:
+    store = ApprovalStore(books.database, books.orders)
+    first = await asked(books, store)
+    await store.give_back(first.draft_id)
+    given_back = await books.orders.draft(first.draft_id)
+    assert given_back is not None
+    later = NOON + dt.timedelta(hours=1)
+    again = await store.ask(
+        first.draft_id, quote=first.new.quote, role_ids=frozenset(), policy=UTC_POLICY, now=later
+    )
+
+    await store.shown(given_back, 400)
+
+    assert await books.orders.draft(first.draft_id) == again
+    assert await store.unshown() == [again]
+
+
+async def test_requests_to_show_are_found_without_reading_all(books: Books) -> None:
+    plans = await books.plans(ApprovalStore(books.database, books.orders).unshown())
+
+    assert any("drafts_unshown" in step for step in plans)

@@ -327,14 +327,25 @@ class Money:
         """Staff approve what a member's own limit refused; however often they press, it is one job."""
         for draft_id in self._some(self.drafts):
             new = self.drafts[draft_id]
-            asked = await self.approvals.ask(
-                draft_id, quote=new.quote, role_ids=new.role_ids, policy=POLICY, now=self.now
-            )
+            try:
+                asked = await self.approvals.ask(
+                    draft_id, quote=new.quote, role_ids=new.role_ids, policy=POLICY, now=self.now
+                )
+            except UserError:
+                continue  # the member has too many requests open
             if asked.stage is not DraftStage.ASKED:
                 continue
             await self.approvals.shown(asked, 1)
             presses = (
-                self.approvals.approve(draft_id, by=BOB, quote=new.quote, policy=POLICY, now=self.now)
+                self.approvals.approve(
+                    draft_id,
+                    by=BOB,
+                    quote=new.quote,
+                    role_ids=new.role_ids,
+                    top_role_id=new.top_role_id,
+                    policy=POLICY,
+                    now=self.now,
+                )
                 for _ in range(self.random.randint(1, 3))
             )
             jobs = [one for one in await asyncio.gather(*presses) if isinstance(one, Job)]

@@ -129,6 +129,19 @@ async def test_a_refusal_pings_only_the_person_and_goes_after_30_seconds(world: 
     assert len(world.answers()) == before
 
 
+async def test_a_refusal_with_a_button_stays_for_15_minutes(tmp_path: Path) -> None:
+    async with open_world(tmp_path, default_user_monthly_limit="0.40") as world:
+        room = world.guild.create_text_channel("staff-room")
+        await world.ask("video-admin staff-channel", by=world.staff, channel=room)
+        await say(world, f"{mention(world)} {FOX}")
+        (refusal,) = [post for post in world.posts() if post.author.bot]
+        assert refusal.components
+        await world.env.advance_time(14 * 60)
+        assert refusal.id in [post.id for post in world.posts()]
+        await world.env.advance_time(61)
+        assert refusal.id not in [post.id for post in world.posts()]
+
+
 async def test_a_server_that_may_not_order_is_told_so(world: World) -> None:
     world.env.create_guild("Another")
     await say(world, f"{mention(world)} {FOX}")
