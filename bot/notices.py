@@ -1,7 +1,6 @@
 """Messages that belong to no job: to a server's staff, to a member alone, to the bot's operator."""
 
 import logging
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -112,7 +111,7 @@ class Notices:
                 raise
         role_ids = frozenset(map(int, member["roles"]))
         server = self._client.get_guild(server_id)
-        known: Sequence[discord.Role] = server.roles if server is not None else ()
+        known: list[discord.Role] = list(server.roles) if server is not None else []
         top = max((role for role in known if role.id in role_ids), default=None)
         return role_ids | {server_id}, top.id if top is not None else None  # everyone's has the server's id
 
