@@ -48,8 +48,14 @@ class AnimateCog(commands.Cog):
         if not offers:
             raise BadOrder("No model that takes pictures can be ordered now; `/video models` says why.")
         kept = upload(self._bot, picture)
+        opener = interaction.guild_id, interaction.user.id
 
         async def submit(submitted: discord.Interaction[SoraBot], prompt: str, offer: str) -> None:
+            if (
+                submitted.guild_id,
+                submitted.user.id,
+            ) != opener:  # its id alone brings a form back to this one
+                raise BadOrder("Somebody else opened this form. Open one of your own; nothing was charged.")
             model, _, seconds = offer.rpartition("|")
             wishes = {"prompt": prompt, "model": model, "seconds": int(seconds)}
             await order(submitted, self._jobs, picture=kept, note=note, **wishes)

@@ -1,7 +1,8 @@
 """Two servers share one bot: nothing that is done in one shows, spends or changes anything of the other.
 
 Every command with every option, every button and every autocomplete is tried from the second server with the
-ids of the first. A new one is tried by itself, since the list is what the bot registers.
+ids of the first. A new one is tried by itself, since the list is what the bot registers; a new form or menu
+entry makes `test_every_menu_entry_is_tried` fail.
 """
 
 import itertools
@@ -22,8 +23,9 @@ from bot.models import Stage
 from storage import schema
 from storage.servers import ServerStore
 from tests.acting import make_operator
-from tests.world import START, World
+from tests.world import START, World, picture
 
+MENU = "Animate image"
 PROMPT = "A very secret heron"
 LIMIT = "73.31"
 # What a text option means where it is no id of a job.
@@ -259,17 +261,21 @@ async def test_no_command_reaches_another_server(world: World, other: Other) -> 
 
 
 async def test_no_autocomplete_offers_anything_of_another_server(world: World, other: Other) -> None:
+    make_operator(world, world.other)
+    ids = await ids_of(world)
     known = secrets([job.job_id for job in await world.jobs()])
+    typed = ["", "a", "heron", ids["job"], ids["job"][:2], ids["draft"], ids["user"], ids["channel"], "73"]
     asked = 0
     for path, options in commands(registered_by(world)):
         for option in options:
             if not option.get("autocomplete"):
                 continue
-            given = [{"type": option["type"], "name": option["name"], "value": "", "focused": True}]
-            kind = InteractionType.APPLICATION_COMMAND_AUTOCOMPLETE
-            record = await send(world, other, kind, _command(world, path, given))
-            offered = json.dumps(InteractionResult(world.env, record).autocomplete_choices, default=str)
-            assert not any(secret in offered for secret in known), (path, option["name"], offered)
+            for value in typed:
+                given = [{"type": option["type"], "name": option["name"], "value": value, "focused": True}]
+                kind = InteractionType.APPLICATION_COMMAND_AUTOCOMPLETE
+                record = await send(world, other, kind, _command(world, path, given))
+                offered = json.dumps(InteractionResult(world.env, record).autocomplete_choices, default=str)
+                assert not any(secret in offered for secret in known), (path, option["name"], value, offered)
             asked += 1
     assert asked >= 6
 
@@ -290,6 +296,77 @@ async def test_no_button_reaches_another_server(world: World, other: Other) -> N
             assert not any(secret != ids["job"] and secret in told for secret in known), (custom_id, told)
     assert len(templates) >= 6
     assert await rows_of(world, world.guild.id) == before
+
+
+# Forms and menu entries
+
+
+def test_every_menu_entry_is_tried(world: World) -> None:
+    entries = [command["name"] for command in registered_by(world) if command.get("type", 1) != 1]
+    assert entries == [MENU]
+
+
+async def test_no_form_reaches_another_server(world: World, other: Other) -> None:
+    ids = await ids_of(world)
+    known = secrets([job.job_id for job in await world.jobs()])
+    before = await rows_of(world, world.guild.id)
+    for offer in (ids["job"], ids["draft"], ids["channel"], ids["user"]):
+        message = await other.staff.send(other.channel, "look", attachments=[("a.png", picture())])
+        shown = await other.staff.context_menu(other.channel, MENU, message)
+        assert shown.modal is not None
+        told = await fill(world, other, shown.modal["custom_id"], prompt=ids["job"], offer=f"{offer}|10")
+        assert "is no model" in told
+        assert not any(secret != ids["job"] and secret in told for secret in known), told
+    assert await rows_of(world, world.guild.id) == before
+
+
+async def test_nobody_sends_the_form_of_another_server(world: World, other: Other) -> None:
+    """It would be ordered here, with the picture that somebody chose there."""
+    message = await world.other.send(world.channel, "look", attachments=[("a.png", picture())])
+    theirs = await world.member.context_menu(world.channel, MENU, message)
+    assert theirs.modal is not None
+    ids = await ids_of(world)
+    before = await rows_of(world, world.guild.id)
+    for custom_id in (theirs.modal["custom_id"], "animate:0", f"animate:{ids['job']}", ids["draft"]):
+        told = await fill(world, other, custom_id, prompt="A kite", offer="apixo/sora-2|10")
+        assert told == "" or "Somebody else opened this form" in told
+    assert await world.store.of_member(other.guild.id, other.staff.id) == []
+    assert await rows_of(world, world.guild.id) == before
+
+    values = {"prompt": "A kite", "offer": ["apixo/sora-2|10"]}
+    assert "is ordered" in (await world.member.submit_modal(theirs, values)).response.content
+
+
+async def test_the_menu_entry_reaches_no_message_of_another_server(world: World, other: Other) -> None:
+    """Discord describes a message that is not in this channel, if at all, without what is in it."""
+    hidden = await world.other.send(world.channel, PROMPT, attachments=[("a.png", picture())])
+    root = world.env.backend.find_command(MENU, world.guild.id, type=3)
+    posted = await other.staff.send(other.channel, "hello")
+    stored = world.env.backend.get_message(other.channel.id, posted.id)
+    described = {**serializers.message_payload(world.env.backend, stored), "id": str(hidden.id)}
+    before = await rows_of(world, world.guild.id)
+    data = {
+        "id": root["id"],
+        "name": MENU,
+        "type": 3,
+        "target_id": str(hidden.id),
+        "resolved": {"messages": {str(hidden.id): described}},
+    }
+    record = await send(world, other, InteractionType.APPLICATION_COMMAND, data)
+    assert "This message has no picture attached." in answered(world, record)
+    assert await world.store.of_member(other.guild.id, other.staff.id) == []
+    assert await rows_of(world, world.guild.id) == before
+
+
+async def fill(world: World, other: Other, custom_id: str, *, prompt: str, offer: str) -> str:
+    """Send a form from the second server; return what is answered."""
+    controls = (
+        {"type": 4, "custom_id": "prompt", "value": prompt},
+        {"type": 3, "custom_id": "offer", "values": [offer]},
+    )
+    components = [{"type": 18, "component": control} for control in controls]
+    data = {"custom_id": custom_id, "components": components}
+    return answered(world, await send(world, other, InteractionType.MODAL_SUBMIT, data))
 
 
 def registered_by(world: World) -> list[dict[str, Any]]:
