@@ -242,7 +242,9 @@ async def test_what_discord_merely_left_out_is_kept(world: World) -> None:
     await staff(world, "purse open", amount="10", channel=world.channel)
     guild = world.app.bot.get_guild(world.guild.id)
     assert guild is not None
-    guild._remove_channel(guild.get_channel(world.channel.id))  # noqa: SLF001
+    left_out = guild.get_channel(world.channel.id)
+    assert left_out is not None
+    guild._remove_channel(left_out)  # noqa: SLF001
     arrive(world)
     await world.settled()
     assert await bots_acts(world) == []
