@@ -11,8 +11,8 @@ from bot.quotas import Limit
 class Alert:
     """A share of a limit, or of a channel's purse where there is no limit, that is used up.
 
-    `whole` is the limit with what was granted on top, and `used` what is used up of it: micro-dollars, or jobs
-    where the limit counts them. `user_id` is the member whose own limit it is.
+    `whole` is the limit with what was granted on top, and `used` what is used up of it: micro-dollars, or
+    jobs where the limit counts them. `user_id` is the member whose own limit it is.
     """
 
     alert_id: int
