@@ -8,6 +8,7 @@ from bot.access import refusal
 from bot.models import AccessRule, RuleScope
 from storage.access import MOST_RULES
 from storage.audit import ActStore
+from tests.acting import click
 from tests.test_server_settings import staff
 from tests.world import World, picture
 
@@ -124,7 +125,7 @@ async def test_a_quote_is_not_confirmed_by_whom_staff_denied_since(world: World)
     await staff(world, "confirm-above", amount="0")
     quote = await world.member.slash(world.channel, "video create", prompt="A fox")
     await staff(world, "access deny", member=world.member)
-    pressed = await world.member.click(quote.response, label="Confirm")
+    pressed = await click(world.member, quote, "Confirm")
     assert "Staff do not let you order here" in pressed.followups[0].content
     assert await world.jobs() == []
 

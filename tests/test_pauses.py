@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from storage.audit import ActStore
-from tests.acting import ONE_AT_A_TIME, make_operator, world_with, world_with_a_waiting_job
+from tests.acting import ONE_AT_A_TIME, click, make_operator, world_with, world_with_a_waiting_job
 from tests.test_server_settings import staff
 from tests.world import World, open_world
 
@@ -62,12 +62,12 @@ async def test_a_quote_is_not_confirmed_while_its_server_is_paused(world: World)
     await staff(world, "confirm-above", amount="0")
     quote = await world.member.slash(world.channel, "video create", prompt="A fox")
     await staff(world, "pause", reason="Enough")
-    pressed = await world.member.click(quote.response, label="Confirm")
+    pressed = await click(world.member, quote, "Confirm")
     assert "are paused since" in pressed.followups[0].content
     assert await world.jobs() == []
 
     await staff(world, "resume")
-    await world.member.click(quote.response, label="Confirm")
+    await click(world.member, quote, "Confirm")
     assert len(await world.jobs()) == 1
     await world.settled()
 

@@ -15,7 +15,7 @@ from bot.quotas import Layer, Limit, Measure
 from storage.limits import LimitStore
 from storage.orders import Refusal
 from storage.servers import ServerStore
-from tests.acting import MANY, press_at_once, world_with
+from tests.acting import MANY, click, press_at_once, world_with
 from tests.books import BOB, DOLLAR, NOON, SERVER, UTC_POLICY, Books, new_job, open_books
 from tests.world import World, picture
 
@@ -52,7 +52,7 @@ async def quoted(world: World, *, by: Any = None, **options: Any) -> Interaction
 
 async def press(world: World, quote: InteractionResult, label: str = "Confirm", *, by: Any = None) -> str:
     """Press a button below a quote; return what the quote, or the answer beside it, says then."""
-    pressed = await (by or world.member).click(quote.response, label=label)
+    pressed = await click(by or world.member, quote, label)
     beside = pressed.followups
     return beside[-1].content if beside else quote.response.content
 
@@ -284,7 +284,7 @@ async def test_a_refusal_at_confirm_can_be_taken_to_staff(world: World) -> None:
     )
     quote = await quoted(world)
     await limit(world, 3_000_000)
-    refused = await world.member.click(quote.response, label="Confirm")
+    refused = await click(world.member, quote, "Confirm")
     (answer,) = refused.followups
     assert labels(answer.components) == ["Ask for $3.60"]
     asked = await world.member.click(answer, label="Ask for $3.60")

@@ -103,7 +103,7 @@ class World:
     async def create(self, *, by: Any = None, confirms: bool = True, **options: Any) -> str:
         """Use /video create, and confirm the price where it has to be; return what the person reads."""
         actor = by or self.member
-        result = await actor.slash(self.channel, "video create", **options)
+        result: Any = await actor.slash(self.channel, "video create", **options)
         assert result.ephemeral
         if confirms and "Confirm" in _texts(result.response.components):
             result = await actor.click(result.response, label="Confirm")
