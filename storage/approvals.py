@@ -10,12 +10,12 @@ from bot import approval_messages, messages, quotas
 from bot.errors import UserError
 from bot.models import Budget, Charge, Draft, DraftStage, Job, Quote
 from bot.quotas import Policy
-from storage import audit, ledger, members, servers
+from storage import audit, ledger, members
 from storage.database import Database, Store, reads, writes
 from storage.orders import DRAFT_LASTS, OrderStore, Refusal
 from storage.schema import EntryKind, drafts
 from storage.schema import servers as servers_table
-from storage.weighing import Weighed, weigh
+from storage.weighing import refusing, weigh
 
 
 class ApprovalStore(Store):
@@ -45,13 +45,15 @@ class ApprovalStore(Store):
             UserError: the member has as many requests open as one may have.
         """
         draft = await self._orders.require(connection, draft_id)
-        settings = await servers.settings(connection, draft.new.server_id)
-        if draft.stage is not DraftStage.REFUSED or settings.staff_channel_id is None:
+        if draft.stage is not DraftStage.REFUSED:
             return draft
         if now >= draft.expires_at:
             return await self._orders.change(connection, draft_id, stage=DraftStage.EXPIRED)
         new = dataclasses.replace(draft.new, role_ids=role_ids, quote=quote)
         weighed = await weigh(connection, new, draft.member_id, policy, now=now)
+        settings = weighed.settings
+        if settings.staff_channel_id is None:
+            return draft
         own = [standing for standing in weighed.standings if standing.limit.layer.is_own]
         refused = quotas.refusing(own, quote.micros)
         if refused is None:
@@ -108,10 +110,11 @@ class ApprovalStore(Store):
         new = dataclasses.replace(draft.new, role_ids=role_ids, top_role_id=top_role_id, quote=quote)
         weighed = await weigh(connection, new, draft.member_id, policy, now=now)
         held = [standing for standing in weighed.standings if not standing.limit.layer.is_own]
-        refused = quotas.refusing(held, quote.micros)
+        refused = await refusing(connection, held, new)
         if refused is not None:
             return Refusal(standing=refused, quote=quote, draft=None)
-        charge = Weighed(charge=Charge(budget=Budget.APPROVAL), standings=held, purse=None, note="")
+        approval = Charge(budget=Budget.APPROVAL)
+        charge = dataclasses.replace(weighed, charge=approval, standings=held, purse=None, note="")
         job = await self._orders.insert(connection, new, draft.member_id, charge, now=now)
         act = await self._record(connection, draft, "approve", by=by, now=now)
         decider = await members.row(connection, new.server_id, by)

@@ -8,11 +8,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.models import Account
 from bot.quotas import Layer, Limit, Measure, Policy, SetLimit, Standing
-from storage import audit, members
+from storage import audit, members, servers
 from storage.database import Store, reads, writes
 from storage.schema import limits
 from storage.schema import members as people
-from storage.standings import Orderer, standings_of
+from storage.standings import Orderer, hiding, standings_of
 
 
 class LimitStore(Store):
@@ -41,7 +41,9 @@ class LimitStore(Store):
             account=account,
             gateways=gateways,
         )
-        return await standings_of(connection, orderer, policy, now=now)
+        settings = await servers.settings(connection, server_id)
+        found = await standings_of(connection, orderer, policy, settings, now=now)
+        return await hiding(connection, found, server_id)
 
     @reads
     async def of_server(self, connection: AsyncConnection, server_id: int) -> list[SetLimit]:

@@ -7,16 +7,15 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot import quotas
 from bot.models import Draft, DraftStage, Job, NewJob, Purse, Quote
 from bot.quotas import Policy, Standing
-from storage import alerts, members, servers
+from storage import alerts, members
 from storage.database import Database, Store, reads, writes
 from storage.draft_rows import draft_of, order_json
 from storage.jobs import JobStore
 from storage.schema import drafts
 from storage.schema import members as people
-from storage.weighing import Weighed, left_after, weigh
+from storage.weighing import Weighed, left_after, refusing, weigh
 
 DRAFT_LASTS = dt.timedelta(hours=24)
 
@@ -59,9 +58,9 @@ class OrderStore(Store):
         if await connection.scalar(_IS_KNOWN, {"origin": new.origin}):
             return await self._known(connection, new.origin, policy, now)
         member = await members.row(connection, new.server_id, new.user_id)
-        settings = await servers.settings(connection, new.server_id)
         weighed = await weigh(connection, new, member, policy, now=now)
-        refused = quotas.refusing(weighed.standings, new.quote.micros)
+        settings = weighed.settings
+        refused = await refusing(connection, weighed.standings, new)
         if refused is not None:
             draft = None
             if refused.limit.layer.is_own and settings.staff_channel_id is not None:
@@ -104,9 +103,9 @@ class OrderStore(Store):
             return await self._keep(connection, anew, draft.member_id, DraftStage.QUOTED, now)
         new = dataclasses.replace(draft.new, role_ids=role_ids, top_role_id=top_role_id, quote=quote)
         weighed = await weigh(connection, new, draft.member_id, policy, now=now)
-        refused = quotas.refusing(weighed.standings, quote.micros)
+        refused = await refusing(connection, weighed.standings, new)
         if refused is not None:
-            return await self._refuse(connection, draft, refused, weighed.note)
+            return await self._refuse(connection, draft, refused, weighed)
         job = await self.insert(connection, new, draft.member_id, weighed, now=now)
         await self.change(connection, draft_id, stage=DraftStage.ORDERED, job_id=job.job_id)
         return job
@@ -193,20 +192,19 @@ class OrderStore(Store):
         if draft.stage is not DraftStage.REFUSED:
             return draft
         weighed = await weigh(connection, draft.new, draft.member_id, policy, now=now)
-        refused = quotas.refusing(weighed.standings, draft.new.quote.micros)
+        refused = await refusing(connection, weighed.standings, draft.new)
         if refused is None:
             return await self.change(connection, draft.draft_id, stage=DraftStage.QUOTED)
-        return await self._refuse(connection, draft, refused, weighed.note)
+        return await self._refuse(connection, draft, refused, weighed)
 
     async def _refuse(
-        self, connection: AsyncConnection, draft: Draft, refused: Standing, note: str
+        self, connection: AsyncConnection, draft: Draft, refused: Standing, weighed: Weighed
     ) -> Refusal:
         """Refuse a draft; where an approval would help, its member may ask for one."""
-        settings = await servers.settings(connection, draft.new.server_id)
         kept = None
-        if refused.limit.layer.is_own and settings.staff_channel_id is not None:
+        if refused.limit.layer.is_own and weighed.settings.staff_channel_id is not None:
             kept = await self.change(connection, draft.draft_id, stage=DraftStage.REFUSED)
-        return Refusal(standing=refused, quote=draft.new.quote, draft=kept, note=note)
+        return Refusal(standing=refused, quote=draft.new.quote, draft=kept, note=weighed.note)
 
     async def _keep(
         self, connection: AsyncConnection, new: NewJob, member_id: int, stage: DraftStage, now: dt.datetime

@@ -8,9 +8,9 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot import quotas
-from bot.models import Account, Stage
+from bot.models import Account, ServerSettings, Stage
 from bot.quotas import Layer, Limit, Measure, Policy, Standing, Sums
-from storage import ledger, servers
+from storage import ledger
 from storage.ledger import Scope, Span
 from storage.schema import jobs, limits
 
@@ -40,10 +40,17 @@ class Orderer:
 
 
 async def standings_of(
-    connection: AsyncConnection, orderer: Orderer, policy: Policy, *, now: dt.datetime
+    connection: AsyncConnection,
+    orderer: Orderer,
+    policy: Policy,
+    settings: ServerSettings,
+    *,
+    now: dt.datetime,
 ) -> list[Standing]:
-    """Return where every limit stands that bears on an order now, the member's own first."""
-    settings = await servers.settings(connection, orderer.server_id)
+    """Return where every limit stands that bears on an order now, the member's own first.
+
+    Whoever shows them to people passes them through `hiding` first.
+    """
     found = quotas.applying(await _bearing(connection, orderer), policy, gateways=orderer.gateways)
     zones = [policy.zone if limit.layer.is_operators else settings.zone or policy.zone for limit in found]
     periods = [quotas.period(limit.measure, zone, now) for limit, zone in zip(found, zones, strict=True)]
@@ -56,18 +63,24 @@ async def standings_of(
         zip(dated, await ledger.sums(connection, orderer.account, [spans[i] for i in dated]), strict=True)
     )
     running = await _running(connection, found, orderer)
-    is_shared = any(limit.layer.is_operators for limit in found) and await ledger.spans_servers(
-        connection, orderer.server_id
-    )
     return [
         Standing(
             limit=limit,
             period=periods[number],
             sums=summed.get(number, Sums()),
             running=running.get(_SCOPES[limit.layer], {}).get(spans[number].subject, 0),
-            is_hidden=is_shared and limit.layer.is_operators,
         )
         for number, limit in enumerate(found)
+    ]
+
+
+async def hiding(connection: AsyncConnection, standings: list[Standing], server_id: int) -> list[Standing]:
+    """Mark those whose sums span other servers, which only the operator may see."""
+    is_any = any(standing.limit.layer.is_operators for standing in standings)
+    if not is_any or not await ledger.spans_servers(connection, server_id):
+        return standings
+    return [
+        dataclasses.replace(standing, is_hidden=standing.limit.layer.is_operators) for standing in standings
     ]
 
 

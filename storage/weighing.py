@@ -6,10 +6,10 @@ import datetime as dt
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot import money_messages, quotas
-from bot.models import Budget, Charge, Job, NewJob, Purse
+from bot.models import Budget, Charge, Job, NewJob, Purse, ServerSettings
 from bot.quotas import Layer, Policy, Standing
-from storage import purses
-from storage.standings import Orderer, standings_of
+from storage import purses, servers
+from storage.standings import Orderer, hiding, standings_of
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -17,6 +17,7 @@ class Weighed:
     """What an order would be charged to, and the limits and the purse it counts in."""
 
     charge: Charge
+    settings: ServerSettings
     standings: list[Standing]
     purse: Purse | None
     note: str
@@ -37,11 +38,13 @@ async def weigh(
         account=new.account,
         gateways=(new.gateway,),
     )
-    standings = await standings_of(connection, orderer, policy, now=now)
+    settings = await servers.settings(connection, new.server_id)
+    standings = await standings_of(connection, orderer, policy, settings, now=now)
     purse = await purses.open_in(connection, new.server_id, new.home_channel_id, new.account, now=now)
     if purse is not None and purse.left_micros >= new.quote.micros:
         return Weighed(
             charge=Charge(budget=Budget.PURSE, subject_id=purse.purse_id),
+            settings=settings,
             standings=[standing for standing in standings if not standing.limit.is_own_budget],
             purse=purse,
             note="",
@@ -52,10 +55,20 @@ async def weigh(
         charge=Charge(budget=Budget.ROLE, subject_id=int(tightest.limit.subject))
         if tightest is not None and is_role
         else Charge(budget=Budget.MEMBER),
+        settings=settings,
         standings=standings,
         purse=None,
         note="" if purse is None else money_messages.purse_too_small(purse.left_micros),
     )
+
+
+async def refusing(connection: AsyncConnection, standings: list[Standing], new: NewJob) -> Standing | None:
+    """Return the limit that refuses an order, if one does, as its member may see it."""
+    refused = quotas.refusing(standings, new.quote.micros)
+    if refused is None:
+        return None
+    (shown,) = await hiding(connection, [refused], new.server_id)
+    return shown
 
 
 async def left_after(
@@ -78,7 +91,8 @@ async def left_after(
         account=job.account,
         gateways=(job.gateway,),
     )
-    return _own_budget(await standings_of(connection, orderer, policy, now=now))
+    settings = await servers.settings(connection, job.server_id)
+    return _own_budget(await standings_of(connection, orderer, policy, settings, now=now))
 
 
 def _own_budget(standings: list[Standing]) -> Standing | None:
