@@ -257,18 +257,28 @@ class Books:
             await connection.execute(sa.text(statement), values)
 
 
+async def put_fresh_database(folder: Path) -> Path:
+    """Put a migrated database into a folder that has none; return its path."""
+    path = folder / "bot.sqlite3"
+    if path.exists():
+        return path
+    folder.mkdir(parents=True, exist_ok=True)
+    if not _EMPTY:
+        database = Database(path)
+        try:
+            await database.migrate()
+        finally:
+            await database.close()  # moves everything into the one file
+        _EMPTY.append(path.read_bytes())
+    path.write_bytes(_EMPTY[0])
+    return path
+
+
 @contextlib.asynccontextmanager
 async def open_books(folder: Path) -> AsyncGenerator[Books]:
     """A database in a folder, fresh where there is none."""
-    path = folder / "bot.sqlite3"
-    if _EMPTY and not path.exists():
-        path.write_bytes(_EMPTY[0])
-    database = Database(path)
+    database = Database(await put_fresh_database(folder))
     try:
-        if not _EMPTY:
-            await database.migrate()
-            await database.close()  # moves everything into the one file
-            _EMPTY.append(path.read_bytes())
         yield Books(database, folder)
     finally:
         await database.close()

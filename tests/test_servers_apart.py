@@ -25,6 +25,9 @@ from storage.servers import ServerStore
 from tests.acting import make_operator
 from tests.world import START, World, picture
 
+# What these tests run is covered elsewhere, and tracing makes them three times as long.
+pytestmark = pytest.mark.no_cover
+
 MENU = "Animate image"
 PROMPT = "A very secret heron"
 LIMIT = "73.31"

@@ -26,6 +26,7 @@ from bot.errors import UserError
 from bot.models import Job, Stage
 from storage.database import Database
 from storage.jobs import JobStore
+from tests.books import put_fresh_database
 from tests.fake_apixo import FakeApixo
 
 START = dt.datetime(2026, 11, 21, 12, 0, tzinfo=dt.UTC)
@@ -228,6 +229,7 @@ async def open_world(
             "default_user_monthly_limit": "100",
             **settings,
         }
+        await put_fresh_database(folder)
         process = Process(Settings(**values), time)
         stack.push_async_callback(process.end)
         app = await process.begin()
