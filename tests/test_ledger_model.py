@@ -12,6 +12,7 @@ from random import Random
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -26,10 +27,10 @@ from storage.proof import prove_ledger
 from storage.servers import ServerStore
 from tests.books import BOB, CENT, DOLLAR, Books, new_job, open_books
 
-# Half an hour before a month ends in Kathmandu (UTC+5:45), half a day before New York's clocks go back.
 # What these tests run is covered elsewhere, and tracing makes them three times as long.
 pytestmark = pytest.mark.no_cover
 
+# Half an hour before a month ends in Kathmandu (UTC+5:45), half a day before New York's clocks go back.
 START = dt.datetime(2026, 10, 31, 17, 45, tzinfo=dt.UTC)
 OPERATORS_ZONE = ZoneInfo("America/New_York")
 ZONES = {100: ZoneInfo("Asia/Kathmandu"), 101: OPERATORS_ZONE}
