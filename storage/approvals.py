@@ -51,8 +51,7 @@ class ApprovalStore(Store):
             return await self._orders.change(connection, draft_id, stage=DraftStage.EXPIRED)
         new = dataclasses.replace(draft.new, role_ids=role_ids, quote=quote)
         weighed = await weigh(connection, new, draft.member_id, policy, now=now)
-        settings = weighed.settings
-        if settings.staff_channel_id is None:
+        if weighed.settings.staff_channel_id is None:
             return draft
         own = [standing for standing in weighed.standings if standing.limit.layer.is_own]
         refused = quotas.refusing(own, quote.micros)
@@ -72,7 +71,7 @@ class ApprovalStore(Store):
             stage=DraftStage.ASKED,
             why=approval_messages.why(refused),
             expires_at=now + DRAFT_LASTS,
-            staff_channel_id=settings.staff_channel_id,
+            staff_channel_id=weighed.settings.staff_channel_id,
             staff_message_id=None,
             shown_stage=None,
         )
@@ -110,12 +109,11 @@ class ApprovalStore(Store):
         new = dataclasses.replace(draft.new, role_ids=role_ids, top_role_id=top_role_id, quote=quote)
         weighed = await weigh(connection, new, draft.member_id, policy, now=now)
         held = [standing for standing in weighed.standings if not standing.limit.layer.is_own]
-        refused = await refusing(connection, held, new)
-        if refused is not None:
+        if (refused := await refusing(connection, held, new)) is not None:
             return Refusal(standing=refused, quote=quote, draft=None)
-        approval = Charge(budget=Budget.APPROVAL)
-        charge = dataclasses.replace(weighed, charge=approval, standings=held, purse=None, note="")
-        job = await self._orders.insert(connection, new, draft.member_id, charge, now=now)
+        charge = Charge(budget=Budget.APPROVAL)
+        weighed = dataclasses.replace(weighed, charge=charge, standings=held, purse=None, note="")
+        job = await self._orders.insert(connection, new, draft.member_id, weighed, now=now)
         act = await self._record(connection, draft, "approve", by=by, now=now)
         decider = await members.row(connection, new.server_id, by)
         await ledger.book(
