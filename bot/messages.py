@@ -26,8 +26,13 @@ WHAT_HAPPENED = {
     FailureKind.TIMED_OUT: "The gateway gave up rendering. Order again.",
     FailureKind.NO_OUTPUT: "The gateway ended the job without a clip. Order again, or choose another model.",
     FailureKind.BAD_FILE: "What the gateway handed out is no video. Order again, or choose another model.",
-    FailureKind.UNCERTAIN: (
-        "Nobody can say whether the gateway has this job. It will not be sent again, so nobody pays twice."
+    FailureKind.SUBMIT_LOST: (
+        "The gateway did not answer, so nobody can say whether it has this job. "
+        "It will not be sent again: nobody will be charged twice."
+    ),
+    FailureKind.NO_VERDICT: (
+        "The gateway has this job and does not say how it ended. "
+        "It will not be sent again: nobody will be charged twice."
     ),
     FailureKind.NO_CARD: "The bot could not post in this channel, so it did not start the job.",
 }

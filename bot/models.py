@@ -80,7 +80,8 @@ class FailureKind(StrEnum):
     TIMED_OUT = "timed_out"
     NO_OUTPUT = "no_output"
     BAD_FILE = "bad_file"
-    UNCERTAIN = "uncertain"
+    SUBMIT_LOST = "submit_lost"  # the gateway may have the task; nobody knows its id
+    NO_VERDICT = "no_verdict"  # the task is known, and has no end
     NO_CARD = "no_card"  # ours, not a gateway's: the channel refused the job's card
 
 
@@ -196,8 +197,11 @@ class Job:
     card_stage: Stage | None
     video_message_id: int | None
     told_stage: Stage | None
+    hook_token: str | None
     created_at: dt.datetime
     submitted_at: dt.datetime | None
+    rendered_at: dt.datetime | None
+    uncertain_at: dt.datetime | None
     fetched_at: dt.datetime | None
     finished_at: dt.datetime | None
 

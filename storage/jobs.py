@@ -162,14 +162,17 @@ class JobStore(Store):
 
     async def lose_sight(self, job_id: str, detail: str, *, now: dt.datetime) -> Job | None:
         """Nobody can say whether the gateway has the task, or what became of it: money stays held."""
+        is_known = jobs.c.task_id.is_not(None)
         return await self._move(
             job_id,
             {Stage.SUBMITTING, Stage.RENDERING},
             Stage.UNCERTAIN,
             now,
             history=detail,
-            failure=FailureKind.UNCERTAIN,
+            failure=sa.case((is_known, FailureKind.NO_VERDICT), else_=FailureKind.SUBMIT_LOST),
             failure_detail=detail,
+            uncertain_at=now,
+            reminded_at=None,
         )
 
     async def rendered(
@@ -183,6 +186,7 @@ class JobStore(Store):
             now,
             result_urls=json.dumps(list(urls)),
             cost_micros=cost_micros,
+            rendered_at=now,
         )
 
     @writes
@@ -495,8 +499,11 @@ class JobStore(Store):
             card_stage=Stage(row["card_stage"]) if row["card_stage"] else None,
             video_message_id=row["video_message_id"],
             told_stage=Stage(row["told_stage"]) if row["told_stage"] else None,
+            hook_token=row["hook_token"],
             created_at=row["created_at"],
             submitted_at=row["submitted_at"],
+            rendered_at=row["rendered_at"],
+            uncertain_at=row["uncertain_at"],
             fetched_at=row["fetched_at"],
             finished_at=row["finished_at"],
         )

@@ -122,6 +122,10 @@ jobs = sa.Table(
     Column("role_id", Integer, nullable=True),  # the member's highest when they ordered
     Column("price_version", String, nullable=False, server_default=""),
     Column("cost_micros", Integer, nullable=True),  # what the gateway says it took
+    Column("hook_token", String, nullable=True),  # ends the address of the job's own callback
+    Column("rendered_at", UtcTime, nullable=True),  # when the clip was seen to be ready
+    Column("uncertain_at", UtcTime, nullable=True),
+    Column("reminded_at", UtcTime, nullable=True),  # when staff were told again that it is uncertain
     UniqueConstraint("origin", name="job_is_ordered_once"),
     UniqueConstraint("gateway", "task_id", name="task_belongs_to_one_job"),
     CheckConstraint(_one_of("stage", Stage), name="job_stage_is_known"),
@@ -135,6 +139,15 @@ jobs = sa.Table(
     Index("jobs_by_server", "server_id", "created_at"),
     Index("jobs_by_server_and_stage", "server_id", "stage", "created_at"),
     Index("jobs_by_server_and_model", "server_id", "model", "created_at"),
+    Index("jobs_by_hook_token", "hook_token", unique=True),
+    Index(
+        "jobs_by_length",
+        "model",
+        "seconds",
+        "rendered_at",
+        sqlite_where=sa.text("rendered_at IS NOT NULL"),
+    ),
+    Index("jobs_uncertain", "uncertain_at", sqlite_where=sa.text("stage = 'uncertain'")),
 )
 
 stage_history = sa.Table(

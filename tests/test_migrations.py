@@ -28,7 +28,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "9998"
-down_revision = "0002"
+down_revision = "0003"
 
 
 def upgrade() -> None:
@@ -332,7 +332,7 @@ async def test_a_migration_that_fails_half_way_leaves_nothing_behind(path: Path,
 
     assert dump(path) == before
     assert sql(path, "SELECT * FROM marks") == []
-    assert sql(path, "SELECT version_num FROM alembic_version") == [("0002",)]
+    assert sql(path, "SELECT version_num FROM alembic_version") == [("0003",)]
     await migrate(path)  # and the version that wrote it still works
 
 

@@ -147,7 +147,7 @@ async def test_an_order_that_may_have_been_sent_is_never_sent_again(tmp_path: Pa
         assert world.gateway.submitted == []
         assert await world.sums() == (0, 500_000)
         (message,) = world.posts()[1:]
-        assert "It will not be sent again, so nobody pays twice" in message.content
+        assert "It will not be sent again: nobody will be charged twice" in message.content
         assert "≈$0.50 stays held" in message.content
 
 

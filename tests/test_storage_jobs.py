@@ -252,7 +252,7 @@ async def test_a_cancelled_job_costs_nothing(books: Books) -> None:
 async def test_an_uncertain_job_keeps_its_money_held(books: Books) -> None:
     job = await books.bring(await books.place(), Stage.UNCERTAIN)
 
-    assert job.failure == Failure(kind=FailureKind.UNCERTAIN, detail="no answer")
+    assert job.failure == Failure(kind=FailureKind.SUBMIT_LOST, detail="no answer")
     assert await books.entries(job) == [("hold", 30 * CENT)]
 
 

@@ -130,7 +130,7 @@ async def test_a_refusal_is_final(answer: Any, kind: FailureKind, world: World) 
 async def test_an_answer_that_says_nothing_leaves_the_job_uncertain(answer: Any, world: World) -> None:
     await order(world, answer)
     job = await world.job()
-    assert (job.stage, job.failure.kind) == (Stage.UNCERTAIN, FailureKind.UNCERTAIN)
+    assert (job.stage, job.failure.kind) == (Stage.UNCERTAIN, FailureKind.SUBMIT_LOST)
     assert len(world.gateway.submitted) == 1
     assert await world.sums() == (0, 1_080_000)
     (message,) = world.answers()
