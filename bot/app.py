@@ -17,6 +17,7 @@ from bot.card_desk import CardDesk
 from bot.charts import Charts
 from bot.client import SoraBot
 from bot.config import Settings
+from bot.cooldown import Cooldown
 from bot.deletions import Deletions
 from bot.delivery import Delivery
 from bot.funds import FundAdmin
@@ -181,7 +182,12 @@ class _Way:
 def _wire(ground: Ground, stack: contextlib.AsyncExitStack) -> App:
     """Build the bot upon what was opened: the way of a job first, then what people can do."""
     clock, sleep, database = ground.clock, ground.sleep, ground.database
-    bot = SoraBot(marks=MarkStore(database), allowed_servers=ground.settings.allowed_servers)
+    bot = SoraBot(
+        marks=MarkStore(database),
+        allowed_servers=ground.settings.allowed_servers,
+        acting=Cooldown(clock=clock),
+        choosing=Cooldown(clock=clock, seconds_each=0.2),  # as fast as one types
+    )
     way = _wire_way(ground, bot, stack)
     notices = Notices(bot, turnstile=way.turnstile)
     servers = ServerStore(database)
@@ -265,7 +271,7 @@ def _wire(ground: Ground, stack: contextlib.AsyncExitStack) -> App:
     cogs = (
         VideoCog(bot, jobs),
         AnimateCog(bot, jobs),
-        MentionCog(bot, jobs),
+        MentionCog(bot, jobs, telling=Cooldown(clock=clock, burst=1, seconds_each=30)),
         QuotaCog(spending, alerts, reports),
         DeletionCog(deletions),
         admin,

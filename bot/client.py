@@ -14,6 +14,7 @@ from discord.ext import commands
 
 from bot import approval_card
 from bot.approvals import ApprovalService
+from bot.cooldown import Cooldown
 from bot.errors import NotHere, OverLimit, UserError
 from bot.jobs import JobService
 from bot.quotes import QuoteService
@@ -35,6 +36,18 @@ _NEEDED = {
 
 
 class _Tree(app_commands.CommandTree["SoraBot"]):
+    async def interaction_check(self, interaction: discord.Interaction["SoraBot"], /) -> bool:
+        """Turn away whoever asks too fast, before anything is looked up; of choices they just get none."""
+        bot, server_id = interaction.client, interaction.guild_id or 0
+        if interaction.type is discord.InteractionType.autocomplete:
+            return bot.choosing.wait_for(server_id, interaction.user.id) is None
+        try:
+            bot.acting.check(server_id, interaction.user.id)
+        except UserError as error:
+            await bot.show_error(interaction, error)
+            return False
+        return True
+
     async def on_error(
         self, interaction: discord.Interaction["SoraBot"], error: app_commands.AppCommandError
     ) -> None:
@@ -42,13 +55,19 @@ class _Tree(app_commands.CommandTree["SoraBot"]):
 
 
 class SoraBot(commands.Bot):
-    """A bot without privileged intents: messages that mention it carry their content anyway."""
+    """A bot without privileged intents: messages that mention it carry their content anyway.
+
+    `acting` cools down commands, presses, forms and mentions of one member; `choosing` what menus ask for
+    while somebody types.
+    """
 
     jobs: JobService
     quotes: QuoteService
     approvals: ApprovalService
 
-    def __init__(self, *, marks: MarkStore, allowed_servers: Collection[int]) -> None:
+    def __init__(
+        self, *, marks: MarkStore, allowed_servers: Collection[int], acting: Cooldown, choosing: Cooldown
+    ) -> None:
         super().__init__(
             command_prefix=(),
             tree_cls=_Tree,
@@ -63,6 +82,8 @@ class SoraBot(commands.Bot):
             chunk_guilds_at_startup=False,
             max_messages=None,
         )
+        self.acting = acting
+        self.choosing = choosing
         self._marks = marks
         self._allowed_servers = frozenset(allowed_servers)
         self._parts: tuple[commands.Cog, ...] = ()

@@ -56,6 +56,7 @@ class AnimateCog(commands.Cog):
                 submitted.user.id,
             ) != opener:  # its id alone brings a form back to this one
                 raise BadOrder("Somebody else opened this form. Open one of your own; nothing was charged.")
+            self._bot.acting.check(*opener)
             model, _, seconds = offer.rpartition("|")
             wishes = {"prompt": prompt, "model": model, "seconds": int(seconds)}
             await order(submitted, self._jobs, picture=kept, note=note, **wishes)

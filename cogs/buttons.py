@@ -68,6 +68,7 @@ class PressButton(ui.DynamicItem[ui.Button[Any]], template=r"(?!)"):
     async def callback(self, interaction: discord.Interaction[Any]) -> None:
         """Do it, and show errors as any other; discord.py would only log them and let the press hang."""
         try:
+            interaction.client.acting.check(interaction.guild_id, interaction.user.id)
             await self.press(interaction)
         except Exception as error:  # noqa: BLE001 - the handler tells known from unknown
             await interaction.client.show_error(interaction, error)

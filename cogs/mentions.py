@@ -9,7 +9,8 @@ from discord.ext import commands
 
 from bot import approval_card
 from bot.client import SoraBot
-from bot.errors import OverLimit
+from bot.cooldown import Cooldown
+from bot.errors import OverLimit, UserError
 from bot.jobs import JobService
 from bot.models import Draft
 from bot.wishes import Order
@@ -23,15 +24,25 @@ _BY_A_PERSON = {discord.MessageType.default, discord.MessageType.reply}
 class MentionCog(commands.Cog):
     """Translates messages. Such messages carry their content without a privileged intent."""
 
-    def __init__(self, bot: SoraBot, jobs: JobService) -> None:
+    def __init__(self, bot: SoraBot, jobs: JobService, *, telling: Cooldown) -> None:
+        """`telling` says how often one member may be told to slow down."""
         self._bot = bot
         self._jobs = jobs
+        self._telling = telling
 
     @commands.Cog.listener()
     async def on_message(self, message: discord.Message) -> None:
         """Order, or say shortly and in public why not."""
         prompt = self._prompt(message)
         if prompt is None or message.guild is None:
+            return
+        who = message.guild.id, message.author.id
+        try:
+            self._bot.acting.check(*who)
+        except UserError as error:
+            # Answers to a flood would be one themselves, and hold up what is posted for others.
+            if self._telling.wait_for(*who) is None:
+                await _reply(message, error.public_sentence, delete_after=REFUSAL_SECONDS)
             return
         try:
             here = message.channel.permissions_for(message.guild.me)

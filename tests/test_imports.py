@@ -55,6 +55,7 @@ LAYERS = [
         "bot.slots",
         "bot.lane",
         "bot.pauses",
+        "bot.cooldown",
         "bot.access",
         "bot.availability",
         "bot.gateways.*",
