@@ -79,6 +79,7 @@ def _host(value: str) -> str:
 
 _EXAMPLE_LIMITS = "day 20, week 80, month 200, job 5, at once 10, jobs a day 100"
 
+_PATH = re.compile(r"(/[\w.~-]+)*/?", re.ASCII)
 _HOST = re.compile(r"(\[[0-9a-f:.]+\]|[\w.-]+)(:\d{1,5})?", re.ASCII | re.IGNORECASE)
 
 _Key = Annotated[SecretStr | None, pydantic.BeforeValidator(_key)]
@@ -150,6 +151,9 @@ class Settings(BaseSettings):
     ] = ()
     http_host: Annotated[str, Field(description="Where /healthz listens.")] = "127.0.0.1"
     http_port: Annotated[int, Field(ge=0, le=65535, description="Its port; 0 takes a free one.")] = 8080
+    public_url: Annotated[
+        HttpUrl | None, Field(description="Where gateways reach /hooks/; empty: they are not asked to call.")
+    ] = None
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"], Field(description="How much to log.")
     ] = "info"
@@ -160,6 +164,18 @@ class Settings(BaseSettings):
     def _no_key_over_plain_http(cls, url: HttpUrl) -> HttpUrl:
         if url.scheme != "https" and url.host not in {"127.0.0.1", "localhost", "[::1]"}:
             raise ValueError("must be https: a key is sent there")
+        return url
+
+    @pydantic.field_validator("public_url")
+    @classmethod
+    def _plain_https_address(cls, url: HttpUrl | None) -> HttpUrl | None:
+        if url is None:
+            return None
+        if url.scheme != "https":
+            raise ValueError("must be https: the addresses below it are secrets")
+        named = (url.username, url.password, url.query, url.fragment)
+        if any(part is not None for part in named) or not _PATH.fullmatch(url.path or "/"):
+            raise ValueError("must be an address like https://bot.example.com or https://example.com/bot")
         return url
 
     @pydantic.model_validator(mode="after")

@@ -4,7 +4,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
-from pydantic import SecretStr
+from pydantic import HttpUrl, SecretStr
 
 from bot.config import Settings
 from bot.errors import SettingsError
@@ -88,6 +88,8 @@ def test_an_empty_value_is_unset(monkeypatch: pytest.MonkeyPatch, name: str) -> 
             ("gpu-box", "files.example:8443", "10.0.0.7:80", "[::1]:99"),
         ),
         ("HTTP_PORT", "0", 0),
+        ("PUBLIC_URL", "https://bot.example", HttpUrl("https://bot.example/")),
+        ("PUBLIC_URL", "https://Bot.Example:8443/video/bot/", HttpUrl("https://bot.example:8443/video/bot/")),
         ("LOG_LEVEL", "debug", "debug"),
         ("LOG_FORMAT", "json", "json"),
     ],
@@ -132,6 +134,14 @@ def test_a_setting_is_read_in_its_form(
         ("TRUSTED_HOSTS", "hunter2.example/path", "host or host:port"),
         ("TRUSTED_HOSTS", "user@hunter2.example", "host or host:port"),
         ("HTTP_PORT", "65536", "65535"),
+        ("PUBLIC_URL", "http://hunter2.example", "must be https"),
+        ("PUBLIC_URL", "https://me:hunter2@bot.example", "like https://bot.example.com"),
+        ("PUBLIC_URL", "https://hunter2@bot.example", "like https://bot.example.com"),
+        ("PUBLIC_URL", "https://bot.example/?hunter2", "like https://bot.example.com"),
+        ("PUBLIC_URL", "https://bot.example/#hunter2", "like https://bot.example.com"),
+        ("PUBLIC_URL", "https://bot.example/{hunter2}", "like https://bot.example.com"),
+        ("PUBLIC_URL", "https://bot.example//hunter2", "like https://bot.example.com"),
+        ("PUBLIC_URL", "hunter2", "URL"),
         ("LOG_LEVEL", "hunter2", "'debug'"),
         ("LOG_FORMAT", "hunter2", "'json'"),
     ],
