@@ -18,7 +18,7 @@ PACKAGES = ("bot", "cogs", "storage")
 # makes no circle. The first pattern that fits a module gives its line.
 LAYERS = [
     ["bot.models", "bot.money", "bot.text", "bot.acts", "bot.waiting"],
-    ["bot.errors", "bot.logs"],
+    ["bot.errors", "bot.logs", "bot.metrics"],
     [
         "bot.models_file",
         "bot.config",
@@ -120,6 +120,8 @@ ONLY_IN = {
     "sqlite3": ["storage.*"],
     "alembic": ["storage.*"],
     "matplotlib": ["bot.charts"],
+    "prometheus_client": ["bot.metrics"],
+    "structlog": ["bot.logs"],
     "PIL": ["bot.media", "bot.sandbox.drawing", "bot.sandbox.pictures"],
     "imageio_ffmpeg": ["bot.media"],
     "pydantic": ["bot.config", "bot.catalogue", "bot.gateways.*", "bot.sandbox.*"],
