@@ -1,14 +1,17 @@
 """A Discord with one server in it, over real sockets, for a bot that runs as a process.
 
 It keeps every message, takes a nonce once, tells the bot of commands and presses, and keeps what the bot
-answers to them. People in it are numbers: `LEAD` may manage the server, `MEMBER` may not.
+answers to them. People in it are numbers: `LEAD` may manage the server, the others may not.
 """
 
 import asyncio
+import contextlib
 import copy
 import datetime as dt
 import itertools
 import json
+import time
+from collections.abc import Iterator
 from typing import Any
 
 import discord
@@ -18,9 +21,14 @@ from tests.discord_standin import USER, DiscordStandin, json_answer
 
 SERVER, VIDEOS, STAFF = 1000, 1001, 1002
 LEAD, MEMBER = 2001, 2002
+OTHERS = (2003, 2004, 2005)
 STAFF_ROLE = 1003
 BOT = int(USER["id"])
-NAMES = {LEAD: "lead", MEMBER: "member"}
+NAMES = {LEAD: "lead", MEMBER: "member", **{one: f"member-{one}" for one in OTHERS}}
+CHANNELS = {VIDEOS: "videos", STAFF: "staff", **{one: f"videos-{one}" for one in range(1011, 1017)}}
+
+# https://docs.discord.com/developers/interactions/receiving-and-responding
+FIRST_ANSWER_SECONDS = 3.0
 
 _EVERYTHING = str(discord.Permissions.all().value)
 _USUAL = str(discord.Permissions(view_channel=True, send_messages=True).value)
@@ -32,6 +40,8 @@ class Answer:
     def __init__(self) -> None:
         self.message: dict[str, Any] | None = None
         self.told = asyncio.Event()
+        self.asked_at = time.monotonic()
+        self.is_acknowledged = False
 
     @property
     def shown(self) -> dict[str, Any]:
@@ -47,15 +57,15 @@ class Answer:
 
 
 class DiscordServer(DiscordStandin):
-    """One server with two channels. `messages` holds what is in each channel, oldest first."""
+    """One server with its channels. `messages` holds what is in each channel, oldest first."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._ids = itertools.count(5_000_000)
+        self._ids = _snowflakes()
         self._sequence = itertools.count(2)
         self._answers: dict[str, Answer] = {}
         self._nonces: dict[str, dict[str, Any]] = {}
-        self.messages: dict[int, list[dict[str, Any]]] = {VIDEOS: [], STAFF: []}
+        self.messages: dict[int, list[dict[str, Any]]] = {channel: [] for channel in CHANNELS}
         self.files: dict[str, bytes] = {}
         self._direct: dict[int, int] = {}
         self.posted = asyncio.Event()
@@ -70,7 +80,9 @@ class DiscordServer(DiscordStandin):
             web.get(f"{channel}/messages/{{message:\\d+}}", self._fetch),
             web.patch(f"{channel}/messages/{{message:\\d+}}", self._edit),
             web.post("/users/@me/channels", self._open_direct),
+            web.get("/guilds/{guild:\\d+}", self._fetch_guild),
             web.get("/guilds/{guild:\\d+}/members/{user:\\d+}", self._fetch_member),
+            web.get("/attachments/{number:\\d+}", self._file),
             web.post("/interactions/{interaction:\\d+}/{token}/callback", self._acknowledge),
             web.patch("/webhooks/{application:\\d+}/{token}/messages/@original", self._answer),
             web.get("/webhooks/{application:\\d+}/{token}/messages/@original", self._answered),
@@ -84,10 +96,21 @@ class DiscordServer(DiscordStandin):
         """Name the server, which `greet` then describes."""
         return [{"id": str(SERVER), "unavailable": True}]
 
+    def forget_nonces(self) -> None:
+        """Take each nonce anew, as Discord does after some minutes."""
+        self._nonces.clear()
+
     # What people do
 
+    def attach(self, name: str, data: bytes) -> dict[str, Any]:
+        """Upload a file, to be given to a command as an option."""
+        return self._keep(name, data)
+
     async def use(self, user_id: int, command: str, *, channel_id: int = VIDEOS, **options: Any) -> Answer:
-        """Use a command, named with its groups; channels, roles and members are given by their ids."""
+        """Use a command, named with its groups.
+
+        Channels, roles and members are given by their ids, files as `attach` returns them.
+        """
         name, *path = command.split()
         registered = next(one for one in self.registered[-1] if one["name"] == name)
         leaf = registered
@@ -95,7 +118,8 @@ class DiscordServer(DiscordStandin):
             leaf = next(one for one in leaf["options"] if one["name"] == part)
         kinds = {option["name"]: option["type"] for option in leaf["options"]}
         given: list[dict[str, Any]] = [
-            {"name": key, "type": kinds[key], "value": value} for key, value in options.items()
+            {"name": key, "type": kinds[key], "value": value["id"] if isinstance(value, dict) else value}
+            for key, value in options.items()
         ]
         for depth, part in enumerate(reversed(path)):
             given = [{"name": part, "type": 1 if depth == 0 else 2, "options": given}]
@@ -174,7 +198,8 @@ class DiscordServer(DiscordStandin):
     async def dispatch(self, name: str, data: dict[str, Any]) -> None:
         """Tell every connected bot of an event."""
         for socket in list(self._sockets):
-            await socket.send_json({"op": 0, "d": data, "s": next(self._sequence), "t": name})
+            with contextlib.suppress(ConnectionError):  # of a process that is gone
+                await socket.send_json({"op": 0, "d": data, "s": next(self._sequence), "t": name})
 
     # What the bot does
 
@@ -195,6 +220,7 @@ class DiscordServer(DiscordStandin):
         message = self._find(request)
         payload, _ = await self._read(request)
         message.update({key: payload[key] for key in ("content", "components", "flags") if key in payload})
+        _show_files(message)
         message["content"] = message["content"] or ""
         message["edited_timestamp"] = _now()
         self.posted.set()
@@ -215,6 +241,13 @@ class DiscordServer(DiscordStandin):
         found = found[:limit] if "after" in request.query else found[-limit:]
         return json_answer(found[::-1])
 
+    async def _fetch_guild(self, _: web.Request) -> web.Response:
+        return json_answer(self._guild())
+
+    async def _file(self, request: web.Request) -> web.Response:
+        data = self.files.get(f"http://{self.host}{request.path}")
+        return web.Response(body=data) if data is not None else web.Response(status=404)
+
     async def _open_direct(self, request: web.Request) -> web.Response:
         user_id = int((await request.json())["recipient_id"])
         channel_id = self._direct.setdefault(user_id, next(self._ids))
@@ -233,6 +266,12 @@ class DiscordServer(DiscordStandin):
     async def _acknowledge(self, request: web.Request) -> web.Response:
         answer = self._answers[request.match_info["token"]]
         payload, attachments = await self._read(request)
+        if time.monotonic() - answer.asked_at > FIRST_ANSWER_SECONDS:
+            return json_answer({"message": "Unknown interaction", "code": 10062}, status=404)
+        if answer.is_acknowledged:
+            already = {"message": "Interaction has already been acknowledged.", "code": 40060}
+            return json_answer(already, status=400)
+        answer.is_acknowledged = True
         if payload["type"] in {4, 7}:
             self._tell(answer, payload["data"], attachments)
         if "with_response" in request.query:
@@ -248,6 +287,8 @@ class DiscordServer(DiscordStandin):
 
     async def _answer(self, request: web.Request) -> web.Response:
         answer = self._answers[request.match_info["token"]]
+        if not answer.is_acknowledged:
+            return json_answer({"message": "Unknown Webhook", "code": 10015}, status=404)
         payload, attachments = await self._read(request)
         self._tell(answer, payload, attachments)
         return json_answer(answer.message)
@@ -273,14 +314,15 @@ class DiscordServer(DiscordStandin):
             if part.name == "payload_json":  # pyright: ignore[reportAttributeAccessIssue]
                 payload = json.loads(data)
                 continue
-            number = str(next(self._ids))
-            url = f"http://{self.host}/attachments/{number}"
-            self.files[url] = data
-            name = part.filename  # pyright: ignore[reportAttributeAccessIssue]
-            attachments.append(
-                {"id": number, "filename": name, "size": len(data), "url": url, "proxy_url": url}
-            )
+            attachments.append(self._keep(str(part.filename), data))  # pyright: ignore[reportAttributeAccessIssue]
         return payload, attachments
+
+    def _keep(self, name: str, data: bytes) -> dict[str, Any]:
+        """Keep a file; return the attachment that it is."""
+        number = str(next(self._ids))
+        url = f"http://{self.host}/attachments/{number}"
+        self.files[url] = data
+        return {"id": number, "filename": name, "size": len(data), "url": url, "proxy_url": url}
 
     def _message(
         self, channel_id: int, payload: dict[str, Any], attachments: list[dict[str, Any]]
@@ -302,6 +344,7 @@ class DiscordServer(DiscordStandin):
             "mentions": [],
             "mention_roles": [],
             "attachments": attachments,
+            "files": attachments,
             "embeds": [],
             "pinned": False,
             "components": parts,
@@ -309,6 +352,7 @@ class DiscordServer(DiscordStandin):
         }
         if "message_reference" in payload:
             message["message_reference"] = payload["message_reference"]
+        _show_files(message)
         return message
 
     def _find(self, request: web.Request) -> dict[str, Any]:
@@ -327,9 +371,9 @@ class DiscordServer(DiscordStandin):
             "name": "Team",
             "owner_id": str(LEAD),
             "roles": [{**role, **usual} for role in (everyone, staff)],
-            "channels": [_channel(VIDEOS), _channel(STAFF)],
+            "channels": [_channel(channel_id) for channel_id in CHANNELS],
             "members": [_member(BOT)],
-            "member_count": 3,
+            "member_count": len(NAMES) + 1,
             "threads": [],
             "emojis": [],
             "stickers": [],
@@ -366,8 +410,21 @@ def texts(parts: list[dict[str, Any]]) -> list[str]:
     return [str(part[key]) for part in components(parts) for key in ("content", "label") if part.get(key)]
 
 
+def _show_files(message: dict[str, Any]) -> None:
+    """Resolve the files that components show: they leave the list of attachments.
+
+    https://github.com/discord/discord-api-docs/issues/8277
+    """
+    files = {f"attachment://{one['filename']}": one for one in message["files"]}
+    for part in components(message["components"]):
+        for media in (part.get("media"), part.get("file")):
+            if media and (shown := files.get(media["url"])) is not None:
+                media |= {"url": shown["url"], "proxy_url": shown["url"]}
+                message["attachments"] = [one for one in message["attachments"] if one is not shown]
+
+
 def _resolved(options: dict[str, Any], kinds: dict[str, int]) -> dict[str, Any]:
-    """Describe the people and channels among the options, as Discord does."""
+    """Describe the people, channels and files among the options, as Discord does."""
     people = [
         int(value) for key, value in options.items() if kinds[key] == discord.AppCommandOptionType.user.value
     ]
@@ -380,6 +437,7 @@ def _resolved(options: dict[str, Any], kinds: dict[str, int]) -> dict[str, Any]:
         "users": {str(one): _user(one) for one in people},
         "members": {str(one): {**_member(one), "permissions": _USUAL} for one in people},
         "channels": {str(one): {**_channel(one), "permissions": _EVERYTHING} for one in channels},
+        "attachments": {value["id"]: value for value in options.values() if isinstance(value, dict)},
     }
 
 
@@ -405,13 +463,21 @@ def _channel(channel_id: int) -> dict[str, Any]:
         "id": str(channel_id),
         "type": 0,
         "guild_id": str(SERVER),
-        "name": {VIDEOS: "videos", STAFF: "staff"}.get(channel_id, "other"),
+        "name": CHANNELS.get(channel_id, "other"),
         "position": 0,
         "permission_overwrites": [],
         "nsfw": False,
         "flags": 0,
         "parent_id": None,
     }
+
+
+def _snowflakes() -> Iterator[int]:
+    """Make ids that rise and tell their time, as Discord's do."""
+    last = 0
+    while True:
+        last = max(last + 1, discord.utils.time_snowflake(dt.datetime.now(dt.UTC)))
+        yield last
 
 
 def _now() -> str:
