@@ -66,7 +66,7 @@ def card(job: Job, model: Model, now: dt.datetime, *, picture: str | None = None
         f"{asked_by}{messages.settings_line(job.request)}",
         receipts.line(job),
         *messages.notes(job),
-        f"Job `{job.job_id}`",
+        messages.named(job),
     ]
     container.add_item(ui.TextDisplay("\n".join(f"-# {line}" for line in lines)))
     button = _button(job)

@@ -1,6 +1,7 @@
 """Every sentence a person reads about a job or a model."""
 
 import datetime as dt
+import re
 import urllib.parse
 
 from bot import pacing, receipts, text
@@ -116,19 +117,40 @@ def notes(job: Job) -> list[str]:
     return found
 
 
+# How messages of a job begin, by the stage in which they are posted. After a crash the bot knows them by
+# these words and the job's id, whatever else they said: amounts and names may have changed since.
+_HEADS = {
+    Stage.RENDERING: "takes longer than usual.",
+    Stage.UNCERTAIN: "hangs.",
+    Stage.DELIVERING: "your clip is ready:",
+    Stage.FAILED: "failed.",
+}
+
+
 def delivered(job: Job) -> str:
     """Head the message with the clip."""
     return (
-        f"{_for(job)}your clip is ready: {settings_line(job.request)}\n"
-        f"-# {receipts.line(job, to_member=True)} · Job `{job.job_id}`"
+        f"{_for(job)}{_HEADS[Stage.DELIVERING]} {settings_line(job.request)}\n"
+        f"-# {receipts.line(job, to_member=True)} · {named(job)}"
     )
 
 
 def told(job: Job) -> str:
-    """Head the message that tells a failure."""
-    what = "hangs" if job.stage is Stage.UNCERTAIN else "failed"
+    """Head the message that tells a failure, or that the job is overdue."""
+    head = f"{_for(job)}job `{job.job_id}` {_HEADS[job.stage]}"
+    if job.stage is Stage.RENDERING:
+        return f"{head}\nThe gateway is still rendering it; the clip comes as soon as it is ready."
     failure = job.failure or Failure(kind=FailureKind.NO_OUTPUT)
-    return f"{_for(job)}job `{job.job_id}` {what}.\n{failure_lines(job, failure)}"
+    return f"{head}\n{failure_lines(job, failure)}"
+
+
+def tells(content: str, job: Job) -> bool:
+    """Whether a message of the bot is what `delivered` or `told` wrote for the job in its stage."""
+    first, *more = re.sub(r"^<@!?\d+>, ", "", content).splitlines() or [""]
+    head = _HEADS[job.stage]
+    if job.stage is Stage.DELIVERING:
+        return first.startswith(head) and bool(more) and more[0].endswith(named(job))
+    return first == f"job `{job.job_id}` {head}"
 
 
 def shrunk(original_bytes: int) -> str:
@@ -279,6 +301,11 @@ def _price_list(model: Model) -> str:
         named = [sorted(set(one)) for one, every in zip(columns, choices, strict=True) if set(one) != every]
         lines.append(": ".join(filter(None, [", ".join(map(" or ".join, named)), costs])))
     return "\n".join(lines)
+
+
+def named(job: Job) -> str:
+    """Name a job as its card and the message with its clip do."""
+    return f"Job `{job.job_id}`"
 
 
 def _for(job: Job) -> str:
