@@ -35,8 +35,33 @@ WHAT_HAPPENED = {
         "The gateway has this job and does not say how it ended. "
         "It will not be sent again: nobody will be charged twice."
     ),
+    FailureKind.RELEASED: (
+        "Nobody could find out what became of this job, so staff closed it. "
+        "Nobody here was charged; should a clip come of it after all, it is not posted."
+    ),
     FailureKind.NO_CARD: "The bot could not post in this channel, so it did not start the job.",
 }
+
+# Before the details of a failure, where they are not the gateway's own.
+_WHOSE_WORDS = {
+    FailureKind.NO_CARD: "",
+    FailureKind.SUBMIT_LOST: "What is known: ",
+    FailureKind.NO_VERDICT: "What is known: ",
+}
+
+# How a job that hangs may go on.
+SETTLED_BY_CALLBACK = (
+    "If the gateway has it, its callback settles this by itself, or the operator does: "
+    "`/video-admin uncertain ran`. Staff can give the money back: `/video-admin uncertain release`."
+)
+SETTLED_BY_PEOPLE = (
+    "If the gateway has it, the operator can name its task: `/video-admin uncertain ran`. "
+    "Staff can give the money back: `/video-admin uncertain release`."
+)
+SETTLED_BY_A_LOOK = (
+    "Staff can have the gateway asked once more: `/video-admin uncertain look`, "
+    "or give the money back: `/video-admin uncertain release`."
+)
 
 # What a card says while its job waits.
 WAITS_FOR_OPERATOR = "The gateway takes no orders now; the operator has to act. The bot waits up to a day."
@@ -55,6 +80,14 @@ STAGE_TITLES = {
     Stage.CANCELLED: "Cancelled",
 }
 
+TOO_MANY_OF_YOURS_WAIT = (
+    "{count} of your orders wait to be started; a member may have no more in line. "
+    "Order again when some have started; nothing was charged."
+)
+TOO_MANY_WAIT = (
+    "{count} orders of this server wait to be started; no more are taken now. "
+    "Order again when some have started; nothing was charged."
+)
 NO_JOBS = "You have no jobs here yet. `/video create` orders one."
 NOT_YOURS = "Only the member who ordered job `{job_id}`, and staff, can cancel it."
 
@@ -99,12 +132,21 @@ def failure_lines(job: Job, failure: Failure) -> str:
     lines = [WHAT_HAPPENED[failure.kind]]
     words = text.code(" ".join(part for part in (failure.code, failure.detail) if part))
     if words:
-        lines.append(f"The gateway's words: {words}" if failure.kind is not FailureKind.NO_CARD else words)
+        lines.append(_WHOSE_WORDS.get(failure.kind, "The gateway's words: ") + words)
     if job.held_micros:
         lines.append(f"{price(job.quote)} stays held until that is settled.")
     else:
         lines.append(f"{receipts.returned(job)}.")
+    if job.stage is Stage.UNCERTAIN:
+        lines.append(how_to_settle(job))
     return "\n".join(lines)
+
+
+def how_to_settle(job: Job) -> str:
+    """Say who can end the uncertainty of a job."""
+    if job.task_id is not None:
+        return SETTLED_BY_A_LOOK
+    return SETTLED_BY_PEOPLE if job.hook_token is None else SETTLED_BY_CALLBACK
 
 
 def notes(job: Job) -> list[str]:

@@ -82,6 +82,7 @@ class FailureKind(StrEnum):
     BAD_FILE = "bad_file"
     SUBMIT_LOST = "submit_lost"  # the gateway may have the task; nobody knows its id
     NO_VERDICT = "no_verdict"  # the task is known, and has no end
+    RELEASED = "released"  # staff gave up what was uncertain
     NO_CARD = "no_card"  # ours, not a gateway's: the channel refused the job's card
 
 
@@ -164,7 +165,9 @@ class Charge:
 class Job:
     """One order as the database knows it.
 
-    Ids of Discord things are their snowflakes; times are aware UTC; amounts are micro-dollars.
+    Ids of Discord things are their snowflakes; times are aware UTC; amounts are micro-dollars. `hook_token`
+    ends the address of the job's own callback: a secret between the bot and the gateway. `named_task_id` is
+    the task which a callback names for a job that knows none, until a look confirms it.
     """
 
     job_id: str
@@ -197,7 +200,8 @@ class Job:
     card_stage: Stage | None
     video_message_id: int | None
     told_stage: Stage | None
-    hook_token: str | None
+    hook_token: str | None = dataclasses.field(repr=False)
+    named_task_id: str | None
     created_at: dt.datetime
     submitted_at: dt.datetime | None
     rendered_at: dt.datetime | None

@@ -83,12 +83,20 @@ class Watcher:
 
     async def links(self, job: Job) -> tuple[str, ...]:
         """Ask once more where the clip of a finished task is; empty where there is no telling."""
-        model, gateway = self._catalogue.models[job.request.model], self._gateways.get(job.gateway)
-        if gateway is None or job.task_id is None:
-            return ()
-        await self._lanes[model.model_id].turn(CHECK)
-        seen = await gateway.check(model, job.task_id)
+        seen = await self.look(job, job.task_id or "")
         return seen.urls if isinstance(seen, Finished) else ()
+
+    async def look(self, job: Job, task_id: str) -> Checked:
+        """Look once, in its turn, at a task that may be the job's."""
+        model, gateway = self._catalogue.models[job.request.model], self._gateways.get(job.gateway)
+        if gateway is None:
+            return NoAnswer(detail=f"{job.gateway} has no key any more")
+        lane = self._lanes[model.model_id]
+        await lane.turn(CHECK)
+        seen = await gateway.check(model, task_id)
+        if isinstance(seen, NoAnswer):
+            await self._draw_from(seen, job, lane)
+        return seen
 
     async def _without_key(self, job: Job, submitted_at: dt.datetime) -> Failed | Lost:
         """Wait for an operator who may have mistyped the key and will start the bot again with it."""

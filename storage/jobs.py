@@ -128,8 +128,14 @@ class JobStore(Store):
         )
         return await self._get(connection, job_id)
 
-    async def start_submit(self, job_id: str, *, now: dt.datetime) -> Job | None:
-        """Write down that the paid request is about to be sent."""
+    async def start_submit(
+        self, job_id: str, *, hook_token: str | None = None, now: dt.datetime
+    ) -> Job | None:
+        """Write down that the paid request is about to be sent, and what its callback will be known by.
+
+        Each request has a token of its own: an earlier one was refused, and whatever calls for it is no word
+        on this one.
+        """
         return await self._move(
             job_id,
             {Stage.QUEUED},
@@ -137,6 +143,8 @@ class JobStore(Store):
             now,
             submitted_at=now,
             submit_tries=jobs.c.submit_tries + 1,
+            hook_token=hook_token,
+            named_task_id=None,
             waiting_for="",
         )
 
@@ -197,7 +205,7 @@ class JobStore(Store):
 
         They pay the smaller of quote and cost; what the gateway took beyond the quote is the operator's.
         """
-        job = await self._change(
+        job = await self.change(
             connection,
             job_id,
             {Stage.FETCHING},
@@ -249,7 +257,7 @@ class JobStore(Store):
         Where the gateway had taken the task and does not document that it takes no money for such an
         ending, a possible charge is booked for the operator: what it said it took, else the quote.
         """
-        job = await self._change(
+        job = await self.change(
             connection,
             job_id,
             {Stage.QUEUED, Stage.SUBMITTING, Stage.RENDERING, Stage.FETCHING},
@@ -291,7 +299,7 @@ class JobStore(Store):
         `by` is written into the ledger for good ("by its member"), so it must name nobody; the entry's actor
         is the row of `user_id`. Where that is not the job's member, it is an act of staff.
         """
-        job = await self._change(
+        job = await self.change(
             connection,
             job_id,
             {Stage.QUEUED},
@@ -410,9 +418,9 @@ class JobStore(Store):
         history: str = "",
         **values: Any,
     ) -> Job | None:
-        return await self._change(connection, job_id, from_stages, to_stage, now, history=history, **values)
+        return await self.change(connection, job_id, from_stages, to_stage, now, history=history, **values)
 
-    async def _change(
+    async def change(
         self,
         connection: AsyncConnection,
         job_id: str,
@@ -423,6 +431,7 @@ class JobStore(Store):
         history: str = "",
         **values: Any,
     ) -> Job | None:
+        """Move a job, in a transaction that does more; None where it was in none of these stages."""
         result = await connection.execute(
             sa.update(jobs)
             .where(jobs.c.job_id == job_id, jobs.c.stage.in_(tuple(from_stages)))
@@ -500,6 +509,7 @@ class JobStore(Store):
             video_message_id=row["video_message_id"],
             told_stage=Stage(row["told_stage"]) if row["told_stage"] else None,
             hook_token=row["hook_token"],
+            named_task_id=row["named_task_id"],
             created_at=row["created_at"],
             submitted_at=row["submitted_at"],
             rendered_at=row["rendered_at"],

@@ -134,7 +134,7 @@ async def test_an_answer_that_says_nothing_leaves_the_job_uncertain(answer: Any,
     assert len(world.gateway.submitted) == 1
     assert await world.sums() == (0, 1_080_000)
     (message,) = world.answers()
-    assert "nobody can say whether the gateway has this job" in message.content
+    assert "nobody can say whether it has this job" in message.content
     assert "$1.08 stays held" in message.content
     assert "Unclear" in await world.card()
 
