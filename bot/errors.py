@@ -8,7 +8,8 @@ BotError
 │   ├── OverLimit           the money is not there
 │   ├── NotHere             the bot may not work in this server or channel
 │   ├── NotAllowed          staff paused orders, or their access rules refuse this person or channel
-│   └── NoSuchJob           no job of that id is this person's to see
+│   ├── NoSuchJob           no job of that id is this person's to see
+│   └── StorageTrouble      the disk or the database cannot be used now; the same may work later
 ├── ChannelClosed           Discord will not let the bot post there: gone, locked or forbidden
 ├── DiscordTrouble          Discord did not answer properly; the same may work later
 └── StartupError            the program cannot start; owns its exit code
@@ -18,7 +19,8 @@ BotError
     └── TokenRefused        5  Discord does not know the token
 """
 
-from bot import text
+from bot import text, troubles
+from bot.troubles import Trouble
 
 
 class BotError(Exception):
@@ -85,6 +87,15 @@ class NoSuchJob(UserError):
 
     def __init__(self, job_id: str) -> None:
         super().__init__(f"You have no job {text.code(job_id, 20)} here. `/video list` shows yours.")
+
+
+class StorageTrouble(UserError):
+    """The disk or the database cannot be used now. What was to be written was not, and nothing of it."""
+
+    def __init__(self, trouble: Trouble, detail: str) -> None:
+        super().__init__(troubles.for_members(trouble))
+        self.trouble = trouble
+        self.detail = detail
 
 
 class ChannelClosed(BotError):

@@ -18,7 +18,7 @@ PACKAGES = ("bot", "cogs", "storage")
 # makes no circle. The first pattern that fits a module gives its line.
 LAYERS = [
     ["bot.models", "bot.money", "bot.text", "bot.acts", "bot.waiting"],
-    ["bot.errors", "bot.logs", "bot.metrics"],
+    ["bot.errors", "bot.troubles", "bot.logs", "bot.metrics"],
     [
         "bot.models_file",
         "bot.config",
@@ -46,6 +46,7 @@ LAYERS = [
         "bot.reconcile_messages",
         "bot.server_messages",
         "bot.access_messages",
+        "bot.health",
         "bot.web",
         "storage.migrations.*",
     ],
