@@ -123,6 +123,7 @@ jobs = sa.Table(
     Column("price_version", String, nullable=False, server_default=""),
     Column("cost_micros", Integer, nullable=True),  # what the gateway says it took
     Column("hook_token", String, nullable=True),  # ends the address of the job's own callback
+    Column("named_task_id", String, nullable=True),  # what its callback says; not believed until looked at
     Column("rendered_at", UtcTime, nullable=True),  # when the clip was seen to be ready
     Column("uncertain_at", UtcTime, nullable=True),
     Column("reminded_at", UtcTime, nullable=True),  # when staff were told again that it is uncertain

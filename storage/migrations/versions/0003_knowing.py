@@ -10,6 +10,7 @@ down_revision = "0002"
 def upgrade() -> None:
     """Apply."""
     op.add_column("jobs", sa.Column("hook_token", sa.String(), nullable=True))
+    op.add_column("jobs", sa.Column("named_task_id", sa.String(), nullable=True))
     op.add_column("jobs", sa.Column("rendered_at", sa.String(), nullable=True))
     op.add_column("jobs", sa.Column("uncertain_at", sa.String(), nullable=True))
     op.add_column("jobs", sa.Column("reminded_at", sa.String(), nullable=True))
