@@ -188,6 +188,56 @@ async def test_every_order_of_sora_2_pro_is_the_request_of_its_page_and_official
     assert body == {"request_type": "async", "provider": "official", "input": fields}
 
 
+async def test_with_an_address_the_request_asks_for_a_callback_as_the_page_does(http: GatewayHttp) -> None:
+    address = "https://bot.example/hooks/apixo/token"
+    order, fields = SORA_2[-1]
+
+    async with serving(answer(200, ACCEPTED)) as server:
+        await gateway(http, server.origin).submit(MODELS[order.model], order, PICTURE, address)
+        await gateway(http, server.origin).submit(MODELS[order.model], order, PICTURE, None)
+
+    called, polled = (request.body for request in server.requests)
+    assert json.loads(called) == {
+        "request_type": "callback",
+        "callback_url": address,
+        "provider": "auto",
+        "input": fields,
+    }
+    asked = f'"request_type": "callback", "callback_url": "{address}"'.encode()
+    assert polled == called.replace(asked, b'"request_type": "async"')
+
+
+@pytest.mark.parametrize(
+    ("callback", "task_id"),
+    [
+        ({"code": 200, "message": "success", "data": {"taskId": TASK, "state": "success"}}, TASK),
+        ({"code": 200, "message": "success", "data": {"taskId": TASK, "state": "failed"}}, TASK),
+        ({"code": 500, "data": {"taskId": f" {TASK} "}, "more": [1]}, TASK),
+        ({"data": {"taskId": 12345678}}, "12345678"),
+        ({"data": {"taskId": "x" * 501}}, ""),
+        ({"data": {"taskId": "line\nbreak"}}, ""),
+        ({"data": {"taskId": ["a"]}}, ""),
+        ({"data": {"taskId": None}}, ""),
+        ({"data": None}, ""),
+        ({"data": [{"taskId": TASK}]}, ""),
+        ([{"data": {"taskId": TASK}}], ""),
+        ("data", ""),
+        ({}, ""),
+    ],
+)
+async def test_a_callback_is_believed_to_name_a_task_at_most(
+    http: GatewayHttp, callback: object, task_id: str
+) -> None:
+    assert gateway(http, "http://127.0.0.1").named_task(json.dumps(callback).encode()) == task_id
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"\xff\xfe", b"{", b"[" * 60_000, b'{"data":' * 9_000, b"taskId=task_1"]
+)
+async def test_a_callback_that_is_no_json_names_no_task(http: GatewayHttp, body: bytes) -> None:
+    assert not gateway(http, "http://127.0.0.1").named_task(body)
+
+
 @pytest.mark.parametrize(("name", "table"), [("apixo/sora-2", SORA_2), ("apixo/sora-2-pro", SORA_2_PRO)])
 def test_the_tables_above_hold_every_order_the_catalogue_allows(
     name: str, table: list[tuple[VideoRequest, dict[str, Any]]]

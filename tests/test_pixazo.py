@@ -122,6 +122,36 @@ def assert_three_headers(headers: Any) -> None:
     assert not {"authorization", "cookie"} & set(headers)
 
 
+async def test_with_an_address_the_request_asks_for_a_callback_as_the_page_does(http: GatewayHttp) -> None:
+    address = "https://bot.example/hooks/pixazo/token"
+
+    async with serving(answer(202, ACCEPTED)) as server:
+        await gateway(http, server.origin).submit(MODEL, ORDER, None, address)
+        await gateway(http, server.origin).submit(MODEL, ORDER, None, None)
+
+    called, polled = server.requests
+    assert called.body == polled.body
+    assert dict(called.headers) == {**polled.headers, "x-webhook-url": address}
+
+
+@pytest.mark.parametrize(
+    ("callback", "task_id"),
+    [
+        ({"request_id": TASK, "status": "COMPLETED", "output": {"media_url": ["https://cdn.example"]}}, TASK),
+        ({"request_id": TASK, "status": "ERROR", "error": "no", "output": None}, TASK),
+        ({"request_id": 7}, "7"),
+        ({"request_id": {"id": TASK}}, ""),
+        ({"request_id": "x" * 501}, ""),
+        ([TASK], ""),
+        ({}, ""),
+    ],
+)
+async def test_a_callback_is_believed_to_name_a_request_at_most(
+    http: GatewayHttp, callback: object, task_id: str
+) -> None:
+    assert gateway(http, "http://127.0.0.1").named_task(json.dumps(callback).encode()) == task_id
+
+
 def test_the_table_above_holds_every_order_the_catalogue_allows() -> None:
     def choices(order: VideoRequest) -> tuple[object, ...]:
         return order.mode, order.seconds, order.shape, order.quality

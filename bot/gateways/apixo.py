@@ -29,6 +29,7 @@ from bot.gateways.base import (
     Reply,
     Running,
     Submitted,
+    json_object,
 )
 from bot.gateways.line import TOO_MANY_REQUESTS, Code, Line, TaskId, Text, links, lost, no_task, rate_limited
 from bot.models import VideoRequest
@@ -84,10 +85,13 @@ class ApixoGateway:
         self._line = Line(http, base_url=base_url, key=key, headers={"Authorization": f"Bearer {key}"})
         self._route = route
 
-    async def submit(self, model: Model, request: VideoRequest, picture: str | None) -> Submitted:
+    async def submit(
+        self, model: Model, request: VideoRequest, picture: str | None, callback_url: str | None = None
+    ) -> Submitted:
         """Order a clip; see `Gateway.submit`."""
         reply = await self._line.post(
-            f"/generateTask/{quote(model.remote_id, safe='')}", self._body(model, request, picture)
+            f"/generateTask/{quote(model.remote_id, safe='')}",
+            self._body(model, request, picture, callback_url),
         )
         return self._submitted(reply, request.prompt) if isinstance(reply, Reply) else reply
 
@@ -111,7 +115,13 @@ class ApixoGateway:
         micros = _micros(envelope.number)
         return NoAnswer(detail=f"no amount of money: {words}") if micros is None else micros
 
-    def _body(self, model: Model, request: VideoRequest, picture: str | None) -> dict[str, Any]:
+    def named_task(self, callback: bytes) -> str:
+        """Read a callback, whose body is that of a status answer; see `Gateway.named_task`."""
+        return _Envelope.model_validate(json_object(callback) or {}).data.task_id
+
+    def _body(
+        self, model: Model, request: VideoRequest, picture: str | None, callback_url: str | None
+    ) -> dict[str, Any]:
         fields: dict[str, Any] = {
             "mode": request.mode.value,
             "prompt": request.prompt,
@@ -122,7 +132,10 @@ class ApixoGateway:
             fields["image_urls"] = [picture]
         if model.watermark_field is not None:
             fields[model.watermark_field] = not request.keep_watermark
-        body: dict[str, Any] = {"request_type": "async", "input": fields}
+        body: dict[str, Any] = {"request_type": "async"}
+        if callback_url is not None:
+            body = {"request_type": "callback", "callback_url": callback_url}
+        body["input"] = fields
         if model.route is not None:
             body["provider"] = self._route if model.route == "operator" else model.route
         return body
@@ -134,7 +147,7 @@ class ApixoGateway:
         if code is None and reply.body is not None and reply.status in _CLIENT_ERRORS:
             code = reply.status
         if envelope.data.task_id:
-            if reply.ok and code == _OK:
+            if reply.ok and code == _OK and not self._line.holds_key(envelope.data.task_id):
                 return Accepted(task_id=envelope.data.task_id)
             return lost(reply, words, self._line.plain(envelope.data.task_id))
         if reply.status == TOO_MANY_REQUESTS:
@@ -167,7 +180,7 @@ class ApixoGateway:
     def _of_state(self, task: _Data) -> Checked:
         match task.state.lower():
             case "success":
-                return Finished(urls=_links(task))
+                return Finished(urls=self._line.clean(_links(task)))
             case "failed":
                 return Failed(
                     failure=verdicts.of_task(

@@ -126,11 +126,18 @@ class Gateway(Protocol):
         """Whether the gateway answers for free what is left of the key's money, and so if the key works."""
         ...
 
-    async def submit(self, model: Model, request: VideoRequest, picture: str | None) -> Submitted:
+    async def submit(
+        self, model: Model, request: VideoRequest, picture: str | None, callback_url: str | None = None
+    ) -> Submitted:
         """Order a clip, once. `picture` is a link or a data URL, as the model wants it.
 
-        Never raises for anything the gateway or the network does.
+        With `callback_url` the gateway is asked to post there when the task has ended. Never raises for
+        anything the gateway or the network does.
         """
+        ...
+
+    def named_task(self, callback: bytes) -> str:
+        """Return the id of the task that the body of a callback names; empty where it names none."""
         ...
 
     async def check(self, model: Model, task_id: str) -> Checked:
@@ -248,7 +255,7 @@ class GatewayHttp:
         return Reply(
             status=response.status,
             text=raw.decode("utf-8", "replace"),
-            body=_json_object(raw),
+            body=json_object(raw),
             after_seconds=retry_after(response.headers, self._clock()),
         )
 
@@ -298,7 +305,8 @@ async def _whole(response: aiohttp.ClientResponse) -> bytes:
     return bytes(body)
 
 
-def _json_object(raw: bytes) -> Mapping[str, Any] | None:
+def json_object(raw: bytes) -> Mapping[str, Any] | None:
+    """Return what a body holds where it is a JSON object."""
     try:
         value: object = json.loads(raw)
     except (ValueError, RecursionError):

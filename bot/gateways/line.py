@@ -18,8 +18,10 @@ from bot.gateways.base import (
     Reply,
 )
 from bot.models import Failure, FailureKind
+from bot.redaction import Redactor
 
 MOST_WORDS = 300
+_MOST_READ = 20_000
 _MOST_ID = 500
 _MOST_DIGITS = 9
 _MOST_LINK = 4096
@@ -36,15 +38,17 @@ class Line:
     def __init__(self, http: GatewayHttp, *, base_url: str, key: str, headers: Mapping[str, str]) -> None:
         self._http = http
         self._base_url = base_url.rstrip("/")
-        self._key = key
+        self._redactor = Redactor([key], hidden="[key]")
         self._headers = headers
 
-    async def post(self, path: str, body: Mapping[str, Any]) -> Reply | NotAccepted | Lost:
+    async def post(
+        self, path: str, body: Mapping[str, Any], headers: Mapping[str, str] | None = None
+    ) -> Reply | NotAccepted | Lost:
         """Send a paid request, once."""
         try:
             return await self._http.post(
                 self._base_url + path,
-                headers={"Content-Type": "application/json", **self._headers},
+                headers={"Content-Type": "application/json", **self._headers, **(headers or {})},
                 body=body,
             )
         except NotSent as error:
@@ -63,7 +67,15 @@ class Line:
         """Make a gateway's words one short, visible line without the key."""
         storable = words.encode("utf-8", "replace").decode("utf-8")  # JSON can spell half a character
         line = " ".join(text.visible(storable).split())
-        return text.cut(line.replace(self._key, "[key]"), MOST_WORDS)
+        return text.cut(self._redactor.plain(line[:_MOST_READ]), MOST_WORDS)
+
+    def holds_key(self, word: str) -> bool:
+        """Whether a gateway put the key into something that has to be taken as it is, or not at all."""
+        return self._redactor.without_keys(word) != word
+
+    def clean(self, urls: tuple[str, ...]) -> tuple[str, ...]:
+        """Take the key out of result links: whoever serves them must not get it, nobody must read it."""
+        return tuple(map(self._redactor.without_keys, urls))
 
 
 def rate_limited(reply: Reply, words: str) -> NotAccepted:

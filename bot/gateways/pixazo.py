@@ -23,6 +23,7 @@ from bot.gateways.base import (
     Reply,
     Running,
     Submitted,
+    json_object,
 )
 from bot.gateways.line import TOO_MANY_REQUESTS, Code, Line, TaskId, Text, links, lost, no_task, rate_limited
 from bot.models import FailureKind, VideoRequest
@@ -63,7 +64,9 @@ class PixazoGateway:
         }
         self._line = Line(http, base_url=base_url, key=key, headers=headers)
 
-    async def submit(self, model: Model, request: VideoRequest, picture: str | None) -> Submitted:
+    async def submit(
+        self, model: Model, request: VideoRequest, picture: str | None, callback_url: str | None = None
+    ) -> Submitted:
         """Order a clip; see `Gateway.submit`."""
         body: dict[str, Any] = {
             "prompt": request.prompt,
@@ -73,7 +76,9 @@ class PixazoGateway:
         }
         if picture is not None:
             body["image"] = picture
-        reply = await self._line.post(model.modes[request.mode].path or "", body)
+        # The page's header of the queue; its body field of the same use says nothing of what is posted.
+        headers = {} if callback_url is None else {"X-Webhook-URL": callback_url}
+        reply = await self._line.post(model.modes[request.mode].path or "", body, headers)
         return self._submitted(reply, request.prompt) if isinstance(reply, Reply) else reply
 
     async def check(self, model: Model, task_id: str) -> Checked:  # noqa: ARG002 - one route for all models
@@ -81,6 +86,10 @@ class PixazoGateway:
         # Built here, never from `polling_url`: the key goes to this origin alone.
         reply = await self._line.get(f"/v2/requests/status/{quote(task_id, safe='')}")
         return self._checked(reply, task_id) if isinstance(reply, Reply) else reply
+
+    def named_task(self, callback: bytes) -> str:
+        """Read a callback, whose body is that of a status answer; see `Gateway.named_task`."""
+        return _Answer.model_validate(json_object(callback) or {}).request_id
 
     async def balance(self) -> NoAnswer:
         """Pixazo documents no free question: only an order tells whether the key works."""
@@ -90,7 +99,7 @@ class PixazoGateway:
         answer = _Answer.model_validate(reply.body or {})
         words = self._line.plain(answer.words or reply.text)
         if answer.request_id:
-            if reply.ok:
+            if reply.ok and not self._line.holds_key(answer.request_id):
                 return Accepted(task_id=answer.request_id)
             return lost(reply, words, self._line.plain(answer.request_id))
         code = reply.status
@@ -118,7 +127,7 @@ class PixazoGateway:
         words = self._line.plain(answer.words)
         match answer.status.upper():
             case "COMPLETED" | "SUCCEEDED" | "DONE":
-                return Finished(urls=_links(answer.output))
+                return Finished(urls=self._line.clean(_links(answer.output)))
             case "FAILED" | "CANCELLED":
                 return Failed(failure=verdicts.of_task(words))
             case "ERROR":
