@@ -9,9 +9,7 @@ HIDDEN = "[redacted]"
 
 # What a callback's address and an interaction's route carry: whoever has it can speak for them.
 _SLASH = r"(?:\\{0,8}/|%(?:25){0,4}2[fF])"
-_TOKENS = re.compile(
-    rf"((?:\bhooks{_SLASH}[\w-]{{1,40}}|webhooks{_SLASH}\d{{1,20}}|interactions{_SLASH}\d{{1,20}}){_SLASH})[\w.~-]{{16,}}"
-)
+_TOKENS = re.compile(rf"((?:hooks|interactions){_SLASH}[\w-]{{1,40}}{_SLASH})[\w.~-]{{16,}}")
 _LEAST_ENCODED = 8  # a shorter piece of base64 is in too many words
 
 

@@ -17,8 +17,8 @@ PACKAGES = ("bot", "cogs", "storage")
 # From the bottom up. A module may import what stands in lower lines, and its own line where that
 # makes no circle. The first pattern that fits a module gives its line.
 LAYERS = [
-    ["bot.models", "bot.money", "bot.text", "bot.acts", "bot.waiting"],
-    ["bot.errors", "bot.troubles", "bot.logs", "bot.metrics"],
+    ["bot.models", "bot.money", "bot.text", "bot.acts", "bot.waiting", "bot.redaction"],
+    ["bot.errors", "bot.troubles", "bot.disk_errors", "bot.logs", "bot.metrics"],
     [
         "bot.models_file",
         "bot.config",
@@ -88,7 +88,7 @@ LAYERS = [
     ],
     ["bot.client"],
     ["bot.notices"],
-    ["bot.alerts", "bot.deletions", "bot.reconcile"],
+    ["bot.alerts", "bot.deletions", "bot.reconcile", "bot.caretaker"],
     ["cogs.*"],
     ["bot.ground"],
     ["bot.app"],
