@@ -92,8 +92,8 @@ class ApprovalStore(Store):
         """Grant the price of a request and order it: the act, the grant, the hold and the job are one.
 
         The roles are those that its member has now.
-        The limits of the member and their roles are lifted, no other. The draft comes back instead of a job
-        where it was decided before, is over, has another price than staff have seen, or was not shown yet.
+        The limits of the member, their roles and the line are lifted, no other. The draft comes back where it
+        was decided before, is over, has another price than staff have seen, or was not shown yet.
         """
         draft = await self._orders.require(connection, draft_id)
         if draft.stage is not DraftStage.ASKED or draft.shown_stage is not DraftStage.ASKED:

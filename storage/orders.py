@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.models import Draft, DraftStage, Job, NewJob, Purse, Quote
 from bot.quotas import Policy, Standing
-from storage import alerts, members
+from storage import alerts, members, waiting
 from storage.database import Database, Store, reads, writes
 from storage.draft_rows import draft_of, order_json
 from storage.jobs import JobStore
@@ -54,6 +54,9 @@ class OrderStore(Store):
         An origin that was stored before gives what it made, a draft also when it is over: it is never ordered
         again. Where the price is above what the server wants confirmed, a draft is kept instead; where a
         limit refuses, nothing is held.
+
+        Raises:
+            UserError: too many orders wait already.
         """
         if await connection.scalar(_IS_KNOWN, {"origin": new.origin}):
             return await self._known(connection, new.origin, policy, now)
@@ -66,6 +69,7 @@ class OrderStore(Store):
             if refused.limit.layer.is_own and settings.staff_channel_id is not None:
                 draft = await self._keep(connection, new, member, DraftStage.REFUSED, now)
             return Refusal(standing=refused, quote=new.quote, draft=draft, note=weighed.note)
+        await waiting.check(connection, new, member)
         if new.quote.micros > settings.confirm_above_micros:
             return await self._keep(connection, new, member, DraftStage.QUOTED, now)
         return await self.insert(connection, new, member, weighed, now=now)
@@ -89,6 +93,9 @@ class OrderStore(Store):
         `new_id`, so that a press below the old price, however late it arrives, does not confirm the new one.
         A draft that is over comes back as it is, one that became a job as its job. One that a limit refuses
         may be confirmed again later.
+
+        Raises:
+            UserError: too many orders wait already; it may be confirmed again later.
         """
         draft = await self.require(connection, draft_id)
         if draft.job_id is not None and (job := await self.jobs.of_origin(connection, draft.new.origin)):
@@ -106,6 +113,7 @@ class OrderStore(Store):
         refused = await refusing(connection, weighed.standings, new)
         if refused is not None:
             return await self._refuse(connection, draft, refused, weighed)
+        await waiting.check(connection, new, draft.member_id)
         job = await self.insert(connection, new, draft.member_id, weighed, now=now)
         await self.change(connection, draft_id, stage=DraftStage.ORDERED, job_id=job.job_id)
         return job

@@ -1,7 +1,7 @@
 """What several tests need to act on a world: other channels, operators, files and rushes."""
 
 import contextlib
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from bot.availability import Availability
 from bot.models import Failure, FailureKind
 from storage.database import Database
 from storage.outages import MarkStore
-from tests.world import World, open_world
+from tests.world import World, come_to_rest, open_world
 
 CHEAP = """
 [models."apixo/sora-2".price]
@@ -132,18 +132,23 @@ def dismiss(world: World, member: Any) -> None:
 
 async def rush(world: World, command: str, options: dict[str, str], times: int) -> list[str]:
     """Use a command many times in the same instant; return what the person reads."""
+    return await at_once(world, *[(world.member, command, options)] * times)
+
+
+async def at_once(world: World, *uses: tuple[Any, str, dict[str, str]]) -> list[str]:
+    """Use commands in the same instant: who, which, and its options; return what each of them reads."""
     backend = world.env.backend
-    group, name = command.split()
-    root = backend.find_command(group, world.guild.id, type=1)
-    records: Sequence[Any] = []
-    for _ in range(times):
+    records: list[Any] = []
+    for member, command, options in uses:
+        group, name = command.split()
+        root = backend.find_command(group, world.guild.id, type=1)
         values = [{"name": key, "type": 3, "value": value} for key, value in options.items()]
         record, payload = interactions.base_payload(
             backend,
             type=InteractionType.APPLICATION_COMMAND,
             channel_id=world.channel.id,
             guild_id=world.guild.id,
-            user_id=world.member.id,
+            user_id=member.id,
             data={
                 "id": root["id"],
                 "name": group,
@@ -152,6 +157,7 @@ async def rush(world: World, command: str, options: dict[str, str], times: int) 
             },
         )
         backend.emit("INTERACTION_CREATE", payload)
-        records = [*records, record]
+        records.append(record)
+    await come_to_rest()  # SimCord's own way to wait takes long where many things happen at once
     await world.env.settle(timeout=20)
     return [backend.get_message(record.channel_id, record.message_id).content for record in records]

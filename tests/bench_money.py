@@ -210,6 +210,11 @@ async def figures(database: Database) -> dict[str, Figure]:
         placed = await orders.place(order(), POLICY, now=NOW)
         assert isinstance(placed, Job), placed
 
+    async def start() -> None:
+        """Empty the line: a member may have a hundred orders in it."""
+        async with database.write() as connection:
+            await connection.exec_driver_sql("UPDATE jobs SET stage = 'rendering' WHERE stage = 'queued'")
+
     async def show() -> None:
         standings = await limits.standings(
             server_id=SERVER,
@@ -245,11 +250,16 @@ async def figures(database: Database) -> dict[str, Figure]:
         "report of one month with a file of its 10,000 jobs": Figure(
             [await timed(report) for _ in range(10)]
         ),
-        "order to committed hold, one caller": Figure([await timed(place) for _ in range(500)]),
     }
+    alone: list[float] = []
+    for _ in range(10):
+        alone += [await timed(place) for _ in range(50)]
+        await start()
+    taken["order to committed hold, one caller"] = Figure(alone)
     fifty: list[float] = []
     for _ in range(10):
         fifty += await asyncio.gather(*(timed(place) for _ in range(50)))
+        await start()
     taken["order to committed hold, 50 callers at once"] = Figure(fifty)
     begun = time.perf_counter()
     assert prove_ledger(database.path, io.StringIO())
