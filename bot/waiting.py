@@ -1,5 +1,6 @@
 """Waits for a moment of the injected clock."""
 
+import asyncio
 import datetime as dt
 
 from bot.models import Clock, Sleep
@@ -12,3 +13,17 @@ async def sleep_until(moment: dt.datetime, *, clock: Clock, sleep: Sleep) -> Non
     """Sleep until the clock shows the moment; not at all where it has passed."""
     while (seconds := (moment - clock()).total_seconds()) > 0:
         await sleep(min(seconds, _MOST_NAP_SECONDS))
+
+
+async def news_until(news: asyncio.Event, moment: dt.datetime, *, clock: Clock, sleep: Sleep) -> bool:
+    """Wait until there is news, or until the clock shows the moment; return whether there is news."""
+    waits = [
+        asyncio.ensure_future(news.wait()),
+        asyncio.ensure_future(sleep_until(moment, clock=clock, sleep=sleep)),
+    ]
+    try:
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for wait in waits:
+            wait.cancel()
+    return news.is_set()

@@ -20,7 +20,7 @@ from bot.lane import Lane
 from bot.models import Clock, Failure, FailureKind, Job, Sleep, Stage
 from bot.slots import Slots
 from bot.submitter import Submitter, TryLater
-from bot.waiting import sleep_until
+from bot.waiting import news_until
 from bot.watcher import Watcher
 from storage.jobs import JobStore
 
@@ -93,6 +93,7 @@ class JobWorker:
         self._sleep = sleep
         self._arrivals: asyncio.Queue[Job] = asyncio.Queue()
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._moved: dict[str, asyncio.Event] = {}  # of each task: somebody else moved its job on
         self._has_resumed = False
 
     # Life
@@ -107,11 +108,18 @@ class JobWorker:
             self._tasks[job.job_id].cancel()
         self._desk.show(job)
 
+    def go_on(self, job: Job) -> None:
+        """Drive a job that somebody moved out of `uncertain` just now; one that rests is woken."""
+        if job.job_id in self._moved:
+            self._moved[job.job_id].set()
+        else:
+            self._arrivals.put_nowait(job)
+
     async def run(self) -> None:
         """Resume what earlier runs left, then take jobs as they come, until cancelled."""
         unfinished = await self._store.unfinished()
         for job in unfinished:
-            if job.stage in {Stage.SUBMITTING, Stage.RENDERING, Stage.UNCERTAIN}:
+            if job.stage in {Stage.SUBMITTING, Stage.RENDERING} or self._keeps_slot(job):
                 self._slots(job).keep(job)
         for job in unfinished:
             self._start(job, attempt=2)
@@ -137,12 +145,14 @@ class JobWorker:
         if job.job_id in self._tasks:
             return
         task = asyncio.create_task(self._drive(job.job_id, attempt), name=f"job {job.job_id}")
-        self._tasks[job.job_id] = task
+        self._tasks[job.job_id], self._moved[job.job_id] = task, asyncio.Event()
         task.add_done_callback(lambda _: self._ended(job))
 
     def _ended(self, job: Job) -> None:
         del self._tasks[job.job_id]
         self._slots(job).give_back(job.job_id)
+        if self._moved.pop(job.job_id).is_set():
+            self._arrivals.put_nowait(job)  # moved on in its task's last moment
 
     async def _drive(self, job_id: str, attempt: int) -> None:
         """Take steps until none is left; one that fails is taken again after a growing pause.
@@ -153,6 +163,7 @@ class JobWorker:
         refusals = 0
         while True:
             try:
+                self._moved[job_id].clear()
                 job = await self._store.get(job_id)
                 if job is None:
                     return
@@ -184,8 +195,9 @@ class JobWorker:
                 await self._order(job, attempt)
             case Stage.SUBMITTING:
                 # Only a restart finds a job here: the request may have been sent, or not.
-                await self._lose(job, "the bot stopped while it was ordering")
+                await self._lose(job, "the bot stopped before it could write down the gateway's answer")
             case Stage.RENDERING:
+                self._slots(job).keep(job)  # one that was uncertain for long has none any more
                 await self._watch(job)
             case Stage.FETCHING:
                 self._slots(job).give_back(job.job_id)
@@ -193,14 +205,14 @@ class JobWorker:
             case Stage.DELIVERING:
                 await self._act(self._deliver(job, attempt))
             case Stage.FAILED | Stage.UNCERTAIN if job.told_stage is not job.stage:
-                if job.stage is Stage.FAILED:
+                if not self._keeps_slot(job):
                     self._slots(job).give_back(job.job_id)
                 await self._act(self._tell(job, attempt))
             case Stage.UNCERTAIN:
                 # The gateway may be rendering it: its place stays taken for a while, not for ever.
-                kept_until = (job.submitted_at or job.created_at) + pacing.UNCERTAIN_KEEPS_SLOT
-                await sleep_until(kept_until, clock=self._clock, sleep=self._sleep)
-                return False
+                return await news_until(
+                    self._moved[job.job_id], _kept_until(job), clock=self._clock, sleep=self._sleep
+                )
             case _:
                 return False
         return True
@@ -306,5 +318,13 @@ class JobWorker:
         """Post something; a stop waits for it a little."""
         await self._acts.finish(act, grace_seconds=POST_GRACE_SECONDS)
 
+    def _keeps_slot(self, job: Job) -> bool:
+        return job.stage is Stage.UNCERTAIN and self._clock() < _kept_until(job)
+
     def _slots(self, job: Job) -> Slots:
         return self._lanes[job.request.model].slots
+
+
+def _kept_until(job: Job) -> dt.datetime:
+    """Return until when an uncertain job keeps its place."""
+    return (job.uncertain_at or job.created_at) + pacing.UNCERTAIN_KEEPS_SLOT
