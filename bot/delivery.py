@@ -3,7 +3,7 @@
 import contextlib
 import datetime as dt
 import logging
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Awaitable, Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from bot import cards, media, messages, text
 from bot.catalogue import Catalogue
 from bot.discord_errors import TooLarge, discord_errors
 from bot.errors import ChannelClosed, DiscordTrouble
+from bot.history import History, NothingThere
 from bot.models import Clock, Job, Stage
 from bot.pacing import CARD, DELIVERY, EDIT
 from bot.shrink import ClipShrinker
@@ -21,10 +22,10 @@ from bot.turnstile import Turnstile
 log = logging.getLogger(__name__)
 
 MOST_DESCRIPTION = 1024  # https://discord.com/developers/docs/resources/message#attachment-object
-_MOST_MESSAGES = 300
 
 # https://discord.com/developers/docs/topics/opcodes-and-status-codes
 _UNKNOWN_MESSAGE = 10008
+_THREAD_IS_ARCHIVED = 50083
 _HTTP_BAD_REQUEST = 400
 
 
@@ -45,6 +46,7 @@ class Delivery:
         self._shrinker = shrinker
         self._turnstile = turnstile
         self._clock = clock
+        self._history = History(client, turnstile=turnstile, clock=clock)
 
     async def post_card(self, job: Job, *, again: bool = False) -> int:
         """Post the job's card and return the message's id.
@@ -54,8 +56,8 @@ class Delivery:
             DiscordTrouble: it may work later; `again` then finds out whether it did.
         """
         if again:
-            earlier = await self._posted(job, lambda message: _has_button(message, job))
-            if earlier is not None and earlier != job.card_message_id:
+            earlier = await self._look(job, self._history.card)
+            if earlier is not None:
                 return earlier
         picture = job.picture.path if job.picture is not None else None
         if picture is not None and not picture.exists():
@@ -86,6 +88,12 @@ class Delivery:
             with discord_errors():
                 await card.edit(view=self._card(job))
         except ChannelClosed as error:
+            if getattr(error.__cause__, "code", None) == _THREAD_IS_ARCHIVED:
+                await self._open_thread(job)
+                await self._turnstile.enter(EDIT)
+                with discord_errors():
+                    await card.edit(view=self._card(job))
+                return
             if job.picture is None or getattr(error.__cause__, "status", None) != _HTTP_BAD_REQUEST:
                 raise
             # The card names its picture as a file attached to it. Should Discord not find it there, the
@@ -130,41 +138,43 @@ class Delivery:
             ChannelClosed: the channel does not take it.
             DiscordTrouble: it may work later; `again` then finds out whether it did.
         """
-        head, nonce = messages.delivered(job), f"{job.job_id}:clip"
-        if again and (earlier := await self._answered(job, head)) is not None:
+        if again and (earlier := await self._look(job, self._history.answer)) is not None:
             return earlier
-        if job.clip is not None and job.clip.exists():
+        head = messages.delivered(job)
+        is_kept = job.clip is not None and job.clip.exists()
+        permissions = self._permissions(job)
+        if job.clip is not None and is_kept and (permissions is None or permissions.attach_files):
             clip, size, limit = job.clip, job.clip.stat().st_size, await self._size_limit(job)
             if size <= limit:
                 with contextlib.suppress(TooLarge):
-                    return await self._answer(job, head, clip=clip, nonce=nonce)
+                    return await self._answer(job, head, clip=clip)
                 limit = min(limit, discord.utils.DEFAULT_FILE_SIZE_LIMIT_BYTES, size - 1)
             try:
                 smaller = await self._shrinker.shrink_clip(clip, limit_bytes=limit)
                 told = f"{head}\n{messages.shrunk(size)}"
                 with contextlib.suppress(TooLarge):
-                    return await self._answer(job, told, clip=smaller, nonce=nonce)
+                    return await self._answer(job, told, clip=smaller)
             except media.ShrinkFailed as error:
                 log.warning("job %s: the clip cannot be made smaller: %s", job.job_id, error)
         until = (job.fetched_at or self._clock()) + dt.timedelta(
             hours=self._catalogue.models[job.request.model].link_hours
         )
         link = next(iter(job.result_urls), "")
-        return await self._answer(job, f"{head}\n{messages.linked(link, until)}", nonce=nonce)
+        lines = [head, messages.linked(link, until), messages.kept(job) if is_kept else ""]
+        return await self._answer(job, "\n".join(filter(None, lines)))
 
     async def tell(self, job: Job, *, again: bool = False) -> None:
-        """Tell the member how the job ended, as an answer to its card.
+        """Tell the member how the job ended, or that it is overdue, as an answer to its card.
 
         Raises:
             ChannelClosed: the channel does not take it.
             DiscordTrouble: it may work later; `again` then finds out whether it did.
         """
-        told = messages.told(job)
-        if not again or await self._answered(job, told) is None:
-            await self._answer(job, told, nonce=f"{job.job_id}:{job.stage}")
+        if not again or await self._look(job, self._history.answer) is None:
+            await self._answer(job, messages.told(job))
 
     async def write_directly(self, job: Job) -> None:
-        """Tell the member alone what the channel did not take.
+        """Tell the member alone what the channel did not take, unless an earlier try has.
 
         Raises:
             ChannelClosed: they take no direct messages.
@@ -180,12 +190,19 @@ class Delivery:
         await self._turnstile.enter(DELIVERY)
         with discord_errors():
             channel = await self._client.create_dm(discord.Object(job.user_id))
+        with contextlib.suppress(NothingThere):
+            if await self._history.answer(job, channel) is not None:
+                return
+        nonce = f"{job.job_id}:dm:{job.stage}"
         await self._turnstile.enter(DELIVERY)
         with discord_errors():
-            await channel.send(content, allowed_mentions=discord.AllowedMentions.none())
+            await channel.send(content, allowed_mentions=discord.AllowedMentions.none(), nonce=nonce)
 
-    async def _answer(self, job: Job, content: str, *, nonce: str, clip: Path | None = None) -> int:
-        """Post a new message (an edit would notify nobody) that mentions only the requester."""
+    async def _answer(self, job: Job, content: str, *, clip: Path | None = None) -> int:
+        """Post a new message (an edit would notify nobody) that mentions only the requester.
+
+        Its nonce is made of the job and of what it means: a stage is told of once.
+        """
         mentions = discord.AllowedMentions(
             everyone=False,
             roles=False,
@@ -196,23 +213,51 @@ class Delivery:
         await self._turnstile.enter(DELIVERY)
         with discord_errors(), _file(clip, f"{job.job_id}.mp4", description) as files:
             message = await self._channel(job).send(
-                content, allowed_mentions=mentions, nonce=nonce, **_replying_to(job), **files
+                content,
+                allowed_mentions=mentions,
+                nonce=f"{job.job_id}:{job.stage}",
+                **_replying_to(job),
+                **files,
             )
         return message.id
 
-    async def _answered(self, job: Job, head: str) -> int | None:
-        """Return the id of an answer that an earlier try has posted."""
-        return await self._posted(job, lambda message: message.content.startswith(head))
+    async def _look(
+        self, job: Job, find: Callable[[Job, discord.abc.Messageable], Awaitable[int | None]]
+    ) -> int | None:
+        """Look in the channel for what an earlier try has posted.
 
-    async def _posted(self, job: Job, is_it: Callable[[discord.Message], bool]) -> int | None:
-        """Look among the messages since the card for one of ours; a nonce is forgotten within minutes."""
-        since = discord.Object(job.card_message_id) if job.card_message_id is not None else None
-        await self._turnstile.enter(DELIVERY)
+        Raises:
+            ChannelClosed: the bot may not look there, so it must not post again either.
+            DiscordTrouble: it may work later.
+        """
+        try:
+            return await find(job, self._channel(job))
+        except NothingThere:
+            permissions = self._permissions(job)
+            if permissions is None:
+                raise DiscordTrouble("nobody knows whether the bot may read this channel") from None
+            if not permissions.read_message_history:
+                raise ChannelClosed("the bot may not read here what it has posted already") from None
+            return None
+
+    def _permissions(self, job: Job) -> discord.Permissions | None:
+        """Return what the bot may do in the job's channel.
+
+        None where that is not known: right after a start, and in threads that are archived.
+        """
+        guild = self._client.get_guild(job.server_id)
+        channel = guild.get_channel_or_thread(job.channel_id) if guild is not None else None
+        if guild is None or channel is None or (isinstance(channel, discord.Thread) and not channel.parent):
+            return None
+        return channel.permissions_for(guild.me)
+
+    async def _open_thread(self, job: Job) -> None:
+        """Take a thread out of the archive; one that is locked stays there."""
+        await self._turnstile.enter(EDIT)
         with discord_errors():
-            async for message in self._channel(job).history(limit=_MOST_MESSAGES, after=since):
-                if message.author == self._client.user and is_it(message):
-                    return message.id
-        return None
+            await self._client.http.edit_channel(
+                job.channel_id, reason="a job's card changes", archived=False
+            )
 
     def _card(self, job: Job, *, picture: str | None = None) -> discord.ui.LayoutView:
         model = self._catalogue.models[job.request.model]
@@ -254,13 +299,6 @@ def _replying_to(job: Job) -> dict[str, Any]:
         fail_if_not_exists=False,
     )
     return {"reference": reference}
-
-
-def _has_button(message: discord.Message, job: Job) -> bool:
-    """Whether a message is the job's card: a card that waits carries the id in its button."""
-    wanted = cards.cancel_id(job.job_id)
-    parts = discord.ui.LayoutView.from_message(message).walk_children()
-    return any(getattr(part, "custom_id", None) == wanted for part in parts)
 
 
 def _picture_links(message: discord.Message) -> Iterator[str]:

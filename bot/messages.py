@@ -211,6 +211,11 @@ def linked(link: str, until: dt.datetime) -> str:
     )
 
 
+def kept(job: Job) -> str:
+    """Say how to have the file where it cannot be posted."""
+    return f"`/video show job:{job.job_id}` gives you the file."
+
+
 def kept_only(job: Job) -> str:
     """Tell by direct message what could not be told in the channel."""
     return (

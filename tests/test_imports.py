@@ -65,6 +65,7 @@ LAYERS = [
         "bot.discord_errors",
         "bot.cards",
         "bot.approval_card",
+        "bot.history",
         "bot.delivery",
         "bot.card_desk",
         "bot.request_desk",
@@ -107,6 +108,7 @@ ONLY_IN = {
     "discord": [
         "bot.client",
         "bot.delivery",
+        "bot.history",
         "bot.discord_errors",
         "bot.notices",
         "bot.cards",
@@ -162,9 +164,14 @@ def modules(root: Path) -> dict[str, Path]:
     }
 
 
-def uses(file: Path) -> Iterator[str]:
+@functools.cache
+def uses(code: str) -> frozenset[str]:
     """Every dotted name a module imports or takes out of `os`, wherever in it."""
-    for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+    return frozenset(_uses(ast.parse(code)))
+
+
+def _uses(module: ast.Module) -> Iterator[str]:
+    for node in ast.walk(module):
         match node:
             case ast.Import(names=names):
                 yield from (alias.name for alias in names)
@@ -193,7 +200,7 @@ def is_stand_in(name: str) -> bool:
 def complaints(root: Path) -> set[str]:
     """Return every breach of the rules, as one sentence each."""
     known = modules(root)
-    used = {name: set(uses(file)) for name, file in known.items()}
+    used = {name: uses(file.read_text("utf-8")) for name, file in known.items()}
     imported = {
         name: {part for one in names for part in (one, one.rpartition(".")[0]) if part in known} - {name}
         for name, names in used.items()
