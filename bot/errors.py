@@ -16,7 +16,8 @@ BotError
     ├── SettingsError       2  a setting or the catalogue is wrong
     ├── FolderInUse         3  another process holds the data folder
     ├── SchemaError         4  the database is newer than this program, or broken
-    └── TokenRefused        5  Discord does not know the token
+    ├── TokenRefused        5  Discord does not know the token
+    └── DiskUnusable        6  the data folder's disk is full, read-only or failing, or the file is in use
 """
 
 from bot import text, troubles
@@ -134,3 +135,9 @@ class TokenRefused(StartupError):
     """Discord refused DISCORD_TOKEN."""
 
     exit_code = 5
+
+
+class DiskUnusable(StartupError):
+    """The disk is full, read-only or failing, or another process holds the database."""
+
+    exit_code = 6

@@ -1,12 +1,14 @@
 """Knows what is wrong with the machine now, and so whether orders are taken and steps are begun."""
 
 import asyncio
+import contextlib
 import dataclasses
 import datetime as dt
 import logging
+from collections.abc import Generator
 
 from bot import troubles
-from bot.errors import UserError
+from bot.errors import StorageTrouble, UserError
 from bot.models import Clock
 from bot.troubles import Trouble
 
@@ -78,6 +80,15 @@ class Health:
         """
         for problem in self._problems.values():
             raise UserError(problem.for_members)
+
+    @contextlib.contextmanager
+    def noticing(self) -> Generator[None]:
+        """Take note of what goes wrong with the disk in this block."""
+        try:
+            yield
+        except StorageTrouble as error:
+            self.notice(error.trouble, error.detail)
+            raise
 
     async def can_write(self) -> None:
         """Wait until what a step does can be written down."""

@@ -8,27 +8,28 @@ from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
-import alembic.command
-import alembic.config
-import alembic.script
 import sqlalchemy as sa
-from alembic.runtime.migration import MigrationContext
 from sqlalchemy import event
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import AsyncAdaptedQueuePool
 
-from bot.errors import SchemaError, SettingsError
+from bot.errors import DiskUnusable, SchemaError, SettingsError, StorageTrouble
+from bot.troubles import Trouble
 from storage import schema
+from storage.sqlite_errors import trouble_of
+from storage.upgrade import MIGRATIONS, upgrade
 
 READERS = 4
-MIGRATIONS = Path(__file__).parent / "migrations"
 
 P = ParamSpec("P")
 S = TypeVar("S", bound="Store")
 T = TypeVar("T")
 
-_PRAGMAS = ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON", "busy_timeout = 5000")
+_PRAGMAS = ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON")
+_PROBE = "probe"
+_PROBE_LETTERS = 64 * 1024  # more than fits into what a full disk may still have
 
 
 class Database:
@@ -38,25 +39,43 @@ class Database:
     write waits its turn for the one writer.
     """
 
-    def __init__(self, path: Path, *, migrations: Path = MIGRATIONS) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        migrations: Path = MIGRATIONS,
+        on_trouble: Callable[[Trouble, str], None] | None = None,
+        patience_seconds: float = 5.0,
+    ) -> None:
+        """`on_trouble` is told whatever goes wrong with the disk or the file, and what SQLite said.
+
+        `patience_seconds` is how long a write waits for another process.
+        """
         self.path = path
         self._migrations = migrations
+        self._on_trouble = on_trouble
+        self._damage = ""
         self._running: set[asyncio.Task[Any]] = set()
-        self._writer = _engine(path, begin="BEGIN IMMEDIATE", size=1, pragmas=_PRAGMAS)
-        self._readers = _engine(path, begin="BEGIN", size=READERS, pragmas=(*_PRAGMAS, "query_only = ON"))
+        pragmas = (*_PRAGMAS, f"busy_timeout = {round(patience_seconds * 1000)}")
+        self._writer = _engine(path, begin="BEGIN IMMEDIATE", size=1, pragmas=pragmas)
+        self._readers = _engine(path, begin="BEGIN", size=READERS, pragmas=(*pragmas, "query_only = ON"))
 
     async def migrate(self) -> None:
         """Bring the file to this program's schema, all of the way or not at all.
 
         Raises:
             SchemaError: the file was written by a newer version, is no database of ours, or is broken.
+            DiskUnusable: the disk is full, read-only or failing, or another process holds the file.
         """
         try:
-            async with self.write() as connection:
-                await connection.run_sync(_upgrade, self._migrations)
+            async with self._writer.begin() as connection:
+                await connection.run_sync(upgrade, self._migrations)
         except SchemaError as error:
             raise SchemaError(f"{self.path} {error}") from error
         except (DBAPIError, sqlite3.DatabaseError) as error:
+            trouble = trouble_of(error)
+            if trouble is not None and trouble.trouble is not Trouble.CORRUPT:
+                raise DiskUnusable(f"{self.path} cannot be used now: {trouble.detail}.") from error
             reason = error.orig if isinstance(error, DBAPIError) else error
             raise SchemaError(
                 f"{self.path} cannot be used: {reason}. Restore a backup, or move the file away."
@@ -64,15 +83,38 @@ class Database:
 
     @contextlib.asynccontextmanager
     async def write(self) -> AsyncGenerator[AsyncConnection]:
-        """Open a transaction that already holds the write lock; it commits when the block ends."""
-        async with self._writer.begin() as connection:
-            yield connection
+        """Open a transaction that already holds the write lock; it commits when the block ends.
+
+        Raises:
+            StorageTrouble: it cannot be written now, and nothing of it was. A file that was found damaged
+                is not written any more.
+        """
+        if self._damage:
+            raise StorageTrouble(Trouble.CORRUPT, self._damage)
+        with self._watched():
+            async with self._writer.begin() as connection:
+                yield connection
 
     @contextlib.asynccontextmanager
     async def read(self) -> AsyncGenerator[AsyncConnection]:
-        """Open a snapshot to read from; writing in it is an error."""
-        async with self._readers.begin() as connection:
-            yield connection
+        """Open a snapshot to read from; writing in it is an error.
+
+        Raises:
+            StorageTrouble: it cannot be read now.
+        """
+        with self._watched(is_reading=True):
+            async with self._readers.begin() as connection:
+                yield connection
+
+    async def probe(self, *, reconnect: bool) -> None:
+        """Write something of some size, and take it back; with `reconnect` on a file that is opened anew.
+
+        Raises:
+            StorageTrouble: it cannot be written.
+        """
+        if reconnect:
+            await self._writer.dispose()
+        await self.finish(self._probe())
 
     async def close(self) -> None:
         """Close every connection, even while the caller is being cancelled."""
@@ -88,6 +130,28 @@ class Database:
         self._running.add(task)
         task.add_done_callback(self._running.discard)
         return await asyncio.shield(task)
+
+    async def _probe(self) -> None:
+        values = {"name": _PROBE, "value": "x" * _PROBE_LETTERS}
+        async with self.write() as connection:
+            await connection.execute(sa.insert(schema.marks).prefix_with("OR REPLACE").values(values))
+        async with self.write() as connection:
+            await connection.execute(sa.delete(schema.marks).where(schema.marks.c.name == _PROBE))
+
+    @contextlib.contextmanager
+    def _watched(self, *, is_reading: bool = False) -> Generator[None]:
+        try:
+            yield
+        except (DBAPIError, sqlite3.Error, PoolTimeout) as error:
+            trouble = trouble_of(error)
+            if trouble is None or (is_reading and trouble.trouble is Trouble.READ_ONLY):
+                raise  # a reader that writes is a mistake of ours, and nothing is wrong with the disk
+            if trouble.trouble is Trouble.CORRUPT:
+                self._damage = trouble.detail
+            if self._on_trouble is not None:
+                self._on_trouble(trouble.trouble, trouble.detail)
+            # Not from the error itself, which quotes the statement and what people wrote.
+            raise trouble from (error.orig if isinstance(error, DBAPIError) else error)
 
     async def _dispose(self) -> None:
         await asyncio.gather(*self._running, return_exceptions=True)
@@ -174,33 +238,3 @@ def _engine(path: Path, *, begin: str, size: int, pragmas: tuple[str, ...]) -> A
     event.listen(engine.sync_engine, "connect", prepare)
     event.listen(engine.sync_engine, "begin", start)
     return engine
-
-
-def _upgrade(connection: sa.Connection, migrations: Path) -> None:
-    config = alembic.config.Config()
-    config.set_main_option("script_location", str(migrations).replace("%", "%%"))
-    config.attributes["connection"] = connection
-    scripts = alembic.script.ScriptDirectory.from_config(config)
-    known = {script.revision for script in scripts.walk_revisions()}
-    heads = set(MigrationContext.configure(connection).get_current_heads())
-    if newer := heads - known:
-        raise SchemaError(
-            f"was written by a newer version (schema {min(newer)}). Install that version, or restore a "
-            "backup made before the upgrade."
-        )
-    if not heads and sa.inspect(connection).get_table_names():
-        raise SchemaError("is the database of another program. Move it away, or name another DATA_DIR.")
-    alembic.command.upgrade(config, "head")
-    _check(connection)
-
-
-def _check(connection: sa.Connection) -> None:
-    """Refuse a file whose tables somebody changed by hand, before a job stumbles over it."""
-    found = sa.inspect(connection)
-    names = set(found.get_table_names())
-    for table in schema.metadata.sorted_tables:
-        whole = table.name in names and {column["name"] for column in found.get_columns(table.name)} >= set(
-            table.columns.keys()
-        )
-        if not whole:
-            raise SchemaError(f"is broken: the table {table.name} is not whole. Restore a backup.")

@@ -60,6 +60,8 @@ LAYERS = [
         "bot.access",
         "bot.availability",
         "bot.gateways.*",
+        "bot.readiness",
+        "bot.scrape",
     ],
     [
         "bot.discord_errors",

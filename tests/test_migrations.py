@@ -16,7 +16,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy.exc import OperationalError
 
-from bot.errors import SchemaError
+from bot.errors import DiskUnusable, SchemaError
 from storage import schema
 from storage.database import MIGRATIONS, Database
 from storage.proof import prove_ledger
@@ -312,7 +312,10 @@ async def test_a_database_that_lacks_something_is_called_broken(path: Path, dama
 async def test_a_folder_in_the_files_place_is_said(path: Path) -> None:
     path.mkdir()
 
-    assert "unable to open" in await refusal(path)
+    with pytest.raises(DiskUnusable, match="cannot be used now: unable to open") as refused:
+        await migrate(path)
+
+    assert refused.value.exit_code == 6
 
     # aiosqlite lets go of a thread that opened nothing, without waiting; it must not outlive the loop.
     for thread in threading.enumerate():
