@@ -187,6 +187,7 @@ def _wire(ground: Ground, stack: contextlib.AsyncExitStack) -> App:
         allowed_servers=ground.settings.allowed_servers,
         acting=Cooldown(clock=clock),
         choosing=Cooldown(clock=clock, seconds_each=0.2),  # as fast as one types
+        trace=ground.metrics.discord_trace(),
     )
     way = _wire_way(ground, bot, stack)
     notices = Notices(bot, turnstile=way.turnstile)
@@ -294,6 +295,7 @@ def _wire(ground: Ground, stack: contextlib.AsyncExitStack) -> App:
             "alerts": alerts.run(),
             "requests": requests.run(),
             "balances": reconciler.run(),
+            "loop": ground.metrics.watch_loop(),
             "sweep": _sweep(ground.folder, ground.store, asked, keep=keep, clock=clock, sleep=sleep),
         },
     )

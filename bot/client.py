@@ -58,7 +58,7 @@ class SoraBot(commands.Bot):
     """A bot without privileged intents: messages that mention it carry their content anyway.
 
     `acting` cools down commands, presses, forms and mentions of one member; `choosing` what menus ask for
-    while somebody types.
+    while somebody types. `trace` sees the requests to Discord.
     """
 
     jobs: JobService
@@ -66,7 +66,13 @@ class SoraBot(commands.Bot):
     approvals: ApprovalService
 
     def __init__(
-        self, *, marks: MarkStore, allowed_servers: Collection[int], acting: Cooldown, choosing: Cooldown
+        self,
+        *,
+        marks: MarkStore,
+        allowed_servers: Collection[int],
+        acting: Cooldown,
+        choosing: Cooldown,
+        trace: aiohttp.TraceConfig,
     ) -> None:
         super().__init__(
             command_prefix=(),
@@ -81,11 +87,13 @@ class SoraBot(commands.Bot):
             member_cache_flags=discord.MemberCacheFlags.none(),
             chunk_guilds_at_startup=False,
             max_messages=None,
+            http_trace=trace,
         )
         self.acting = acting
         self.choosing = choosing
         self._marks = marks
         self._allowed_servers = frozenset(allowed_servers)
+        self._is_cut = False
         self._parts: tuple[commands.Cog, ...] = ()
         self._buttons: tuple[type[DynamicItem[Item[Any]]], ...] = ()
 
@@ -110,6 +118,29 @@ class SoraBot(commands.Bot):
             await self.add_cog(cog)
         self.add_dynamic_items(*self._buttons)
         await self._register_commands()
+
+    @property
+    def is_online(self) -> bool:
+        """Whether Discord's gateway speaks with the bot: discord.py stays "ready" while it is cut off."""
+        return self.is_ready() and not self.is_closed() and not self._is_cut
+
+    async def on_disconnect(self) -> None:
+        """The connection is lost; the library tries to have it back."""
+        if not self._is_cut and not self.is_closed():
+            log.warning("the connection to Discord is lost")
+        self._is_cut = True
+
+    async def on_ready(self) -> None:
+        """A new session began."""
+        self._back_online()
+
+    async def on_resumed(self) -> None:
+        """The session goes on."""
+        self._back_online()
+
+    def _back_online(self) -> None:
+        log.info("connected to Discord", extra={"servers": len(self.guilds)})
+        self._is_cut = False
 
     async def on_message(self, message: discord.Message, /) -> None:
         """Nothing: this bot has no prefix commands. A cog of its own listens for mentions."""

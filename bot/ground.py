@@ -12,7 +12,9 @@ from bot.errors import SettingsError
 from bot.gateways.apixo import ApixoGateway
 from bot.gateways.base import Gateway, GatewayHttp
 from bot.gateways.download import ClipFetcher
+from bot.gateways.metered import MeteredGateway
 from bot.gateways.pixazo import PixazoGateway
+from bot.metrics import Metrics
 from bot.models import Clock, Sleep
 from bot.pauses import Pauses
 from bot.quotas import Policy
@@ -38,6 +40,7 @@ class Ground:
     fetcher: ClipFetcher
     pauses: Pauses
     availability: Availability
+    metrics: Metrics
     clock: Clock
     sleep: Sleep
 
@@ -81,6 +84,8 @@ async def open_ground(
             )
             gateways = _sandbox_gateways(sandbox, http, key)
             trusted.add(sandbox.host)
+        metrics = Metrics()
+        gateways = {name: MeteredGateway(gateway, metrics) for name, gateway in gateways.items()}
         fetcher = await stack.enter_async_context(ClipFetcher(trusted_hosts=trusted))
         store = JobStore(database, pictures=folder.pictures, clips=folder.clips)
         await _check_open_jobs(store, catalogue)
@@ -111,6 +116,7 @@ async def open_ground(
             fetcher=fetcher,
             pauses=pauses,
             availability=availability,
+            metrics=metrics,
             clock=clock,
             sleep=sleep,
         )

@@ -1,0 +1,75 @@
+"""A gateway whose requests are counted, by what came of them."""
+
+from collections.abc import Mapping
+
+from bot.catalogue import Model
+from bot.gateways.base import (
+    Accepted,
+    Checked,
+    Failed,
+    Finished,
+    Gateway,
+    Lost,
+    Missing,
+    NoAnswer,
+    NotAccepted,
+    Refused,
+    Running,
+    Submitted,
+)
+from bot.metrics import Metrics
+from bot.models import FailureKind, VideoRequest
+
+_WORDS: Mapping[type, str] = {
+    Accepted: "accepted",
+    NotAccepted: "not accepted",
+    Refused: "refused",
+    Lost: "lost",
+    Running: "running",
+    Finished: "finished",
+    Failed: "failed",
+    Missing: "missing",
+    NoAnswer: "no answer",
+    int: "told",
+}
+_LIMITED = "limited"  # the gateway answered 429
+
+
+class MeteredGateway:
+    """Passes everything on to the gateway, and counts it."""
+
+    def __init__(self, gateway: Gateway, metrics: Metrics) -> None:
+        self._gateway = gateway
+        self._metrics = metrics
+        self.name = gateway.name
+        self.tells_balance = gateway.tells_balance
+
+    async def submit(
+        self, model: Model, request: VideoRequest, picture: str | None, callback_url: str | None = None
+    ) -> Submitted:
+        """Order a clip; see `Gateway.submit`."""
+        answer = await self._gateway.submit(model, request, picture, callback_url)
+        self._count("submit", answer)
+        return answer
+
+    def named_task(self, callback: bytes) -> str:
+        """Read a callback; see `Gateway.named_task`."""
+        return self._gateway.named_task(callback)
+
+    async def check(self, model: Model, task_id: str) -> Checked:
+        """Look at a task; see `Gateway.check`."""
+        seen = await self._gateway.check(model, task_id)
+        self._count("check", seen)
+        return seen
+
+    async def balance(self) -> int | NoAnswer:
+        """Read the balance; see `Gateway.balance`."""
+        told = await self._gateway.balance()
+        self._count("balance", told)
+        return told
+
+    def _count(self, request: str, answer: Submitted | Checked | int) -> None:
+        is_limited = (isinstance(answer, NoAnswer) and answer.limited) or (
+            isinstance(answer, NotAccepted) and answer.failure.kind is FailureKind.RATE_LIMITED
+        )
+        self._metrics.asked(self.name, request, _LIMITED if is_limited else _WORDS[type(answer)])
