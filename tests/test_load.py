@@ -13,7 +13,7 @@ from bot.errors import UserError
 from bot.models import Draft, Job, Quote, Stage
 from storage import waiting
 from storage.schema import jobs
-from tests.acting import at_once, has_card, rush
+from tests.acting import at_once, rush, world_with_a_waiting_job
 from tests.books import BOB, CENT, DOLLAR, NOON, SERVER, UTC_POLICY, Books, new_job, open_books
 from tests.clock import FakeClock
 from tests.world import World, open_world
@@ -95,30 +95,23 @@ async def test_a_flood_of_one_member_stores_a_burst_and_leaves_the_others_served
         assert "too fast" in (await rush(world, *ORDER, 1))[0]
 
 
-async def test_presses_and_mentions_count_as_commands_do_and_a_flood_of_mentions_is_answered_once(
-    world: World,
+async def test_presses_and_mentions_cool_down_too_and_a_flood_of_mentions_is_answered_once(
+    tmp_path: Path,
 ) -> None:
-    world.gateway.keep_rendering()
-    await rush(world, *ORDER, 11)  # one more than there are places
-    await world.until(lambda: len(world.gateway.tasks) == 10)
-    (waits,) = [job for job in await world.jobs() if job.stage is Stage.QUEUED]
-    await has_card(world)
-    await rush(world, "quota show", {}, BURST)
-
-    pressed = await world.member.click(await world.card_message(waits), label="Cancel")
-    assert "too fast" in pressed.response.content
-    me = world.app.bot.user
-    for _ in range(3):
-        await world.member.send(world.channel, f"<@{me.id}> a fox")
-    assert [message.content for message in world.answers()] == [
-        "That was too fast. Try again in 1 s; nothing was charged."
-    ]
-    assert len(await world.jobs()) == 11
-    world.time.jump(seconds=1)
-    await world.member.click(await world.card_message(waits), label="Cancel")
-    world.gateway.renders = True
-    await world.settled()
-    assert Counter(job.stage for job in await world.jobs()) == {Stage.DONE: 10, Stage.CANCELLED: 1}
+    async with world_with_a_waiting_job(tmp_path) as world:
+        await rush(world, "quota show", {}, BURST)
+        pressed = await world.member.click(await world.card_message(), label="Cancel")
+        assert "too fast" in pressed.response.content
+        me = world.app.bot.user
+        for _ in range(3):
+            await world.member.send(world.channel, f"{me.mention} a fox")
+        assert [message.content for message in world.answers()] == [
+            "That was too fast. Try again in 1 s; nothing was charged."
+        ]
+        assert len(await world.jobs()) == 1
+        world.time.jump(seconds=1)
+        await world.member.click(await world.card_message(), label="Cancel")
+        assert (await world.job()).stage is Stage.CANCELLED
 
 
 async def test_choices_have_a_cool_down_of_their_own_and_are_left_out_beyond_it(world: World) -> None:
