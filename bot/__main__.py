@@ -86,7 +86,7 @@ async def _run(settings: Settings) -> int:
     stop = _stop_on_signals()
     async with (
         open_app(settings) as app,
-        web.serve(web.build_app(), settings.http_host, settings.http_port) as port,
+        web.serve(web.build_app(app.readiness, app.numbers), settings.http_host, settings.http_port) as port,
     ):
         log.info("health check on http://%s:%d/healthz", settings.http_host, port)
         token = settings.discord_token.get_secret_value()

@@ -14,30 +14,37 @@ from bot.acts import Acts
 from bot.alerts import Alerts
 from bot.approvals import ApprovalService
 from bot.card_desk import CardDesk
+from bot.caretaker import Caretaker
 from bot.charts import Charts
 from bot.client import SoraBot
 from bot.config import Settings
 from bot.cooldown import Cooldown
 from bot.deletions import Deletions
 from bot.delivery import Delivery
+from bot.forecast import Forecast
 from bot.funds import FundAdmin
 from bot.gate import Gate
 from bot.ground import Ground, open_ground
+from bot.health import Health
 from bot.jobs import JobService
 from bot.lane import Lane
 from bot.limits import LimitAdmin
+from bot.metrics import Metrics
 from bot.models import Account, Clock, Sleep, utc_now
 from bot.notices import Notices
 from bot.oversight import Oversight
 from bot.quotes import QuoteService
+from bot.readiness import Readiness
 from bot.reconcile import Reconciler
 from bot.reports import ReportService
 from bot.request_desk import RequestDesk
+from bot.scrape import Scrape
 from bot.servers import ServerAdmin
 from bot.shrink import ClipShrinker
 from bot.spending import SpendingService
 from bot.submitter import Submitter
 from bot.turnstile import Turnstile
+from bot.uncertain import UncertainService
 from bot.watcher import Watcher
 from bot.worker import JobWorker
 from cogs.admin import AdminCog
@@ -58,6 +65,7 @@ from storage.audit import ActStore
 from storage.balances import BalanceStore
 from storage.deletions import DeletionStore
 from storage.folder import DataFolder
+from storage.gauges import GaugeStore
 from storage.grants import GrantStore
 from storage.job_search import JobSearch
 from storage.jobs import JobStore
@@ -68,6 +76,7 @@ from storage.outages import MarkStore
 from storage.purses import PurseStore
 from storage.reports import ReportStore
 from storage.servers import ServerStore
+from storage.uncertain import UncertainStore
 
 log = logging.getLogger(__name__)
 
@@ -88,6 +97,9 @@ class App:
         desk: CardDesk,
         acts: Acts,
         folder: DataFolder,
+        gauges: GaugeStore,
+        health: Health,
+        metrics: Metrics,
         parts: Mapping[str, Coroutine[Any, Any, None]],
     ) -> None:
         self.bot = bot
@@ -100,6 +112,8 @@ class App:
         self._acts = acts
         self._parts = parts
         self._tasks: list[asyncio.Task[None]] = []
+        self.numbers = Scrape(metrics, gauges)
+        self.readiness = Readiness(store=gauges, session=bot, health=health, idle_parts=self._idle_parts)
 
     def start(self) -> None:
         """Resume and take work; the bot must be logged in."""
@@ -129,6 +143,10 @@ class App:
         except TimeoutError:
             log.warning("Discord does not answer the goodbye")
             await self.bot.http.close()
+
+    def _idle_parts(self) -> set[str]:
+        """Return the names of parts that do not run: all of them before the start and after the stop."""
+        return set(self._parts) - {task.get_name() for task in self._tasks if not task.done()}
 
     def _watch(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled():
@@ -176,6 +194,7 @@ class _Way:
     acts: Acts
     desk: CardDesk
     gate: Gate
+    watcher: Watcher
     worker: JobWorker
 
 
@@ -223,6 +242,7 @@ def _wire(ground: Ground, stack: contextlib.AsyncExitStack) -> App:
         pictures=media.PictureRoom(ground.folder.pictures),
         policy=ground.policy,
         driver=alerts,
+        health=ground.health,
         clock=clock,
     )
     quotes = QuoteService(
@@ -243,6 +263,14 @@ def _wire(ground: Ground, stack: contextlib.AsyncExitStack) -> App:
         policy=ground.policy,
         driver=alerts,
         clock=clock,
+    )
+    caretaker = Caretaker(
+        health=ground.health,
+        database=database,
+        folder=ground.folder.path,
+        bell=notices,
+        clock=clock,
+        sleep=sleep,
     )
     charts = Charts()
     stack.callback(charts.close)
@@ -268,7 +296,24 @@ def _wire(ground: Ground, stack: contextlib.AsyncExitStack) -> App:
         alerts=alerts,
         clock=clock,
     )
-    admin = _wire_admin(ground, way, access=access, reconciler=reconciler, reports=reports, spending=spending)
+    uncertain = UncertainService(
+        store=UncertainStore(database, ground.store),
+        jobs=ground.store,
+        looks=way.watcher,
+        driver=way.worker,
+        tell=alerts.wake,
+        clock=clock,
+        sleep=sleep,
+    )
+    admin = _wire_admin(
+        ground,
+        way,
+        access=access,
+        reconciler=reconciler,
+        reports=reports,
+        spending=spending,
+        uncertain=uncertain,
+    )
     cogs = (
         VideoCog(bot, jobs),
         AnimateCog(bot, jobs),
@@ -288,11 +333,17 @@ def _wire(ground: Ground, stack: contextlib.AsyncExitStack) -> App:
         desk=way.desk,
         acts=way.acts,
         folder=ground.folder,
+        gauges=GaugeStore(database),
+        health=ground.health,
+        metrics=ground.metrics,
         parts={
             "worker": way.worker.run(),
             "gate": way.gate.run(),
             "cards": way.desk.run(),
+            "health": caretaker.look(),
+            "storage": caretaker.probe(),
             "alerts": alerts.run(),
+            "uncertain": uncertain.run(),
             "requests": requests.run(),
             "balances": reconciler.run(),
             "loop": ground.metrics.watch_loop(),
@@ -306,15 +357,18 @@ def _wire_way(ground: Ground, bot: SoraBot, stack: contextlib.AsyncExitStack) ->
     clock, sleep, store, catalogue = ground.clock, ground.sleep, ground.store, ground.catalogue
     turnstile = Turnstile(1 / pacing.DISCORD_REQUESTS_PER_SECOND, clock=clock, sleep=sleep, name="discord")
     stack.push_async_callback(turnstile.close)
-    delivery = Delivery(bot, catalogue, shrinker=ClipShrinker(), turnstile=turnstile, clock=clock)
-    acts = Acts()
-    desk = CardDesk(delivery, store, catalogue, acts=acts, clock=clock, sleep=sleep)
     lanes = {
         model_id: Lane(model_id, model.limits, clock=clock, sleep=sleep)
         for model_id, model in catalogue.models.items()
     }
     for lane in lanes.values():
         stack.push_async_callback(lane.close)
+    forecast = Forecast(lanes=lanes, times=ground.times, clock=clock)
+    delivery = Delivery(
+        bot, catalogue, shrinker=ClipShrinker(), forecast=forecast, turnstile=turnstile, clock=clock
+    )
+    acts = Acts()
+    desk = CardDesk(delivery, store, forecast, acts=acts, clock=clock, sleep=sleep)
     gate = Gate(
         store=store,
         availability=ground.availability,
@@ -331,6 +385,7 @@ def _wire_way(ground: Ground, bot: SoraBot, stack: contextlib.AsyncExitStack) ->
         gateways=ground.gateways,
         lanes=lanes,
         gate=gate,
+        callbacks=ground.callbacks,
         desk=desk,
         acts=acts,
         clock=clock,
@@ -341,6 +396,8 @@ def _wire_way(ground: Ground, bot: SoraBot, stack: contextlib.AsyncExitStack) ->
         gateways=ground.gateways,
         lanes=lanes,
         gate=gate,
+        times=ground.times,
+        delays=ground.metrics,
         clock=clock,
         sleep=sleep,
     )
@@ -355,11 +412,20 @@ def _wire_way(ground: Ground, bot: SoraBot, stack: contextlib.AsyncExitStack) ->
         channels=delivery,
         desk=desk,
         acts=acts,
+        health=ground.health,
         clips=ground.folder.clips,
         clock=clock,
         sleep=sleep,
     )
-    return _Way(turnstile=turnstile, delivery=delivery, acts=acts, desk=desk, gate=gate, worker=worker)
+    return _Way(
+        turnstile=turnstile,
+        delivery=delivery,
+        acts=acts,
+        desk=desk,
+        gate=gate,
+        watcher=watcher,
+        worker=worker,
+    )
 
 
 def _wire_admin(
@@ -370,6 +436,7 @@ def _wire_admin(
     reconciler: Reconciler,
     reports: ReportService,
     spending: SpendingService,
+    uncertain: UncertainService,
 ) -> AdminCog:
     """Build what staff and the operator can do."""
     database, policy, clock = ground.database, ground.policy, ground.clock
@@ -392,6 +459,7 @@ def _wire_admin(
             clock=clock,
         ),
         oversight=Oversight(search=JobSearch(database, ground.store), acts=ActStore(database)),
+        uncertain_jobs=uncertain,
         reports=reports,
     )
 

@@ -6,6 +6,7 @@ import secrets
 from collections.abc import AsyncGenerator, Mapping, MutableMapping
 
 from bot.availability import Availability
+from bot.callbacks import Callbacks
 from bot.catalogue import Catalogue
 from bot.config import Settings
 from bot.errors import SettingsError
@@ -14,16 +15,20 @@ from bot.gateways.base import Gateway, GatewayHttp
 from bot.gateways.download import ClipFetcher
 from bot.gateways.metered import MeteredGateway
 from bot.gateways.pixazo import PixazoGateway
+from bot.health import Health
 from bot.metrics import Metrics
 from bot.models import Clock, Sleep
 from bot.pauses import Pauses
 from bot.quotas import Policy
 from bot.sandbox.server import SandboxServer
+from bot.timing import MOST_TIMES, TimeTable
 from storage.database import Database
 from storage.folder import DataFolder
+from storage.hooks import HookStore
 from storage.jobs import JobStore
 from storage.outages import OutageStore
 from storage.pauses import PauseStore
+from storage.times import TimeStore
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -37,9 +42,11 @@ class Ground:
     database: Database
     store: JobStore
     gateways: Mapping[str, Gateway]
+    callbacks: Callbacks
     fetcher: ClipFetcher
     pauses: Pauses
     availability: Availability
+    health: Health
     metrics: Metrics
     clock: Clock
     sleep: Sleep
@@ -66,7 +73,9 @@ async def open_ground(
         )
     async with contextlib.AsyncExitStack() as stack:
         folder = stack.enter_context(DataFolder(settings.data_dir))
-        database = Database(folder.database)
+        health = Health(clock=clock)
+        metrics = Metrics()
+        database = Database(folder.database, on_trouble=health.notice, on_write=metrics.wrote)
         stack.push_async_callback(database.close)
         await database.migrate()
         http = await stack.enter_async_context(GatewayHttp(clock=clock))
@@ -84,11 +93,13 @@ async def open_ground(
             )
             gateways = _sandbox_gateways(sandbox, http, key)
             trusted.add(sandbox.host)
-        metrics = Metrics()
         gateways = {name: MeteredGateway(gateway, metrics) for name, gateway in gateways.items()}
         fetcher = await stack.enter_async_context(ClipFetcher(trusted_hosts=trusted))
         store = JobStore(database, pictures=folder.pictures, clips=folder.clips)
         await _check_open_jobs(store, catalogue)
+        public_url = None if settings.public_url is None else str(settings.public_url)
+        callbacks = Callbacks(public_url, HookStore(database, store))
+        await callbacks.load()
         pauses = Pauses(PauseStore(database), clock=clock)
         await pauses.load()
         availability = Availability(
@@ -101,6 +112,8 @@ async def open_ground(
             clock=clock,
         )
         await availability.load()
+        lengths = [(name, seconds) for name, model in catalogue.models.items() for seconds in model.seconds]
+        times = TimeTable(catalogue, await TimeStore(database).recent(lengths, most=MOST_TIMES))
         yield Ground(
             settings=settings,
             catalogue=catalogue,
@@ -113,10 +126,12 @@ async def open_ground(
             database=database,
             store=store,
             gateways=gateways,
+            callbacks=callbacks,
             fetcher=fetcher,
             pauses=pauses,
             availability=availability,
             metrics=metrics,
+            health=health,
             clock=clock,
             sleep=sleep,
         )

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import functools
 import sqlite3
+import time
 from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
@@ -45,15 +46,18 @@ class Database:
         *,
         migrations: Path = MIGRATIONS,
         on_trouble: Callable[[Trouble, str], None] | None = None,
+        on_write: Callable[[float], None] | None = None,
         patience_seconds: float = 5.0,
     ) -> None:
         """`on_trouble` is told whatever goes wrong with the disk or the file, and what SQLite said.
+        `on_write` is told how many seconds a write took.
 
         `patience_seconds` is how long a write waits for another process.
         """
         self.path = path
         self._migrations = migrations
         self._on_trouble = on_trouble
+        self._on_write = on_write
         self._damage = ""
         self._running: set[asyncio.Task[Any]] = set()
         pragmas = (*_PRAGMAS, f"busy_timeout = {round(patience_seconds * 1000)}")
@@ -93,7 +97,10 @@ class Database:
             raise StorageTrouble(Trouble.CORRUPT, self._damage)
         with self._watched():
             async with self._writer.begin() as connection:
+                began_at = time.monotonic()
                 yield connection
+        if self._on_write is not None:
+            self._on_write(time.monotonic() - began_at)
 
     @contextlib.asynccontextmanager
     async def read(self) -> AsyncGenerator[AsyncConnection]:

@@ -31,10 +31,11 @@ class GaugeStore(Store):
     @reads
     async def money(self, connection: AsyncConnection) -> dict[Account, tuple[int, int]]:
         """Return the micro-dollars that all open jobs hold, and those ever spent, by account."""
-        sums = dict.fromkeys(Account, (0, 0))
+        sums: dict[Account, tuple[int, int]] = dict.fromkeys(Account, (0, 0))
         rows = await connection.execute(
             sa.select(totals.c.account, sa.func.sum(totals.c.held_micros), sa.func.sum(totals.c.spent_micros))
             .where(totals.c.account.in_(tuple(Account)), totals.c.scope == "operator")
             .group_by(totals.c.account)
         )
-        return sums | {Account(account): (held, spent) for account, held, spent in rows}
+        sums.update((Account(account), (held, spent)) for account, held, spent in rows)
+        return sums
