@@ -22,12 +22,14 @@ class Cooldown:
         self._clock = clock
         self._each = dt.timedelta(seconds=seconds_each)
         self._most = self._each * burst
-        self._paid_at: dict[tuple[int, int], dt.datetime] = {}
+        self._paid_at: dict[tuple[int | str, ...], dt.datetime] = {}
 
-    def wait_for(self, server_id: int, user_id: int) -> dt.timedelta | None:
-        """Let the member act, or return how long they have to wait; a refused act costs nothing."""
+    def wait_for(self, *who: int | str) -> dt.timedelta | None:
+        """Let somebody act, or return how long they have to wait; a refused act costs nothing.
+
+        A member is their server's id and their own.
+        """
         now = self._clock()
-        who = (server_id, user_id)
         # A clock that was set back must not keep anybody out for longer than their debt.
         owed = min(max(self._paid_at.get(who, now) - now, dt.timedelta()), self._most)
         if owed + self._each > self._most:

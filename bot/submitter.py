@@ -6,8 +6,10 @@ from typing import TypeVar
 
 from bot import messages, pacing
 from bot.acts import ANSWER_GRACE_SECONDS, SUBMIT_GRACE_SECONDS, Acts
+from bot.callbacks import Callbacks
 from bot.card_desk import CardDesk
 from bot.catalogue import Catalogue
+from bot.errors import StorageTrouble
 from bot.gate import Gate
 from bot.gateways.base import Accepted, Gateway, Lost, NotAccepted, Refused, Submitted
 from bot.lane import Lane
@@ -40,6 +42,7 @@ class Submitter:
         gateways: Mapping[str, Gateway],
         lanes: Mapping[str, Lane],
         gate: Gate,
+        callbacks: Callbacks,
         desk: CardDesk,
         acts: Acts,
         clock: Clock,
@@ -50,6 +53,7 @@ class Submitter:
         self._gateways = gateways
         self._lanes = lanes
         self._gate = gate
+        self._callbacks = callbacks
         self._desk = desk
         self._acts = acts
         self._clock = clock
@@ -65,12 +69,14 @@ class Submitter:
 
     async def _order(self, job: Job, picture: str | None) -> None:
         """Write that the request goes out, send it, and write what became of it."""
-        submitting = await self._store.start_submit(job.job_id, now=self._clock())
+        token = self._callbacks.new_token()
+        submitting = await self._store.start_submit(job.job_id, hook_token=token, now=self._clock())
         if submitting is None:
             return  # cancelled while it waited
         self._desk.show(submitting)
         model = self._catalogue.models[job.request.model]
-        answer = await self._gateways[job.gateway].submit(model, job.request, picture)
+        address = self._callbacks.address(submitting)
+        answer = await self._gateways[job.gateway].submit(model, job.request, picture, address)
         await self._acts.finish(self._write_down(submitting, answer), grace_seconds=ANSWER_GRACE_SECONDS)
 
     async def _write_down(self, job: Job, answer: Submitted) -> None:
@@ -115,9 +121,11 @@ class Submitter:
         while True:
             try:
                 return await write()
+            except StorageTrouble as error:
+                log.warning("the answer to a paid request cannot be written down yet: %s", error.detail)
             except Exception:
                 log.exception("the answer to a paid request could not be written down")
-                failures += 1
-                await self._sleep(
-                    pacing.growing_pause(failures, first_seconds=1.0, most_seconds=_MOST_PAUSE_WRITING)
-                )
+            failures += 1
+            await self._sleep(
+                pacing.growing_pause(failures, first_seconds=1.0, most_seconds=_MOST_PAUSE_WRITING)
+            )
