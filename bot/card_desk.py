@@ -7,16 +7,17 @@ from typing import Any, Protocol
 
 from bot import pacing
 from bot.acts import EDIT_GRACE_SECONDS, Acts
-from bot.catalogue import Catalogue
-from bot.errors import ChannelClosed, DiscordTrouble
+from bot.errors import ChannelClosed, DiscordTrouble, StorageTrouble
+from bot.forecast import Forecast
 from bot.models import Clock, Job, Sleep, Stage
+from bot.outlook import NOTHING_KNOWN, Outlook
 from storage.jobs import JobStore
 
 log = logging.getLogger(__name__)
 
 _TICK_SECONDS = 1 / pacing.EDITS_PER_SECOND
 _LOOK_SECONDS = 5.0  # how soon a bar that has grown is noticed
-_UNKNOWN = -1  # cells of a bar that an earlier run drew
+_FORETOLD = frozenset({Stage.QUEUED, Stage.RENDERING})
 
 
 class CardEditor(Protocol):
@@ -33,12 +34,11 @@ class CardEditor(Protocol):
 
 @dataclasses.dataclass(frozen=True)
 class _Face:
-    """What of a card changes; two equal faces need no edit."""
+    """What of a card changes with its job; two equal faces need no edit."""
 
     stage: Stage
     waiting_for: str
     refunded_micros: int
-    cells: int
 
 
 @dataclasses.dataclass
@@ -46,22 +46,42 @@ class _Card:
     """One job's card: what it should show, what it shows since when, and how Discord took the last edit."""
 
     job: Job
+    face: _Face
+    outlook: Outlook
     shown: _Face | None
+    shown_outlook: Outlook | None
     since: float
-    edited_at: float = float("-inf")
     is_at_work: bool = False
     is_closed: bool = False  # gone or forbidden: only a new stage is worth another try
     is_troubled: bool = False  # the last edit failed: the next one waits like mere progress
 
+    @property
+    def differs(self) -> bool:
+        """Whether the card is wrong, not merely behind with its outlook."""
+        return self.shown != self.face
+
+    @property
+    def needs_edit(self) -> bool:
+        """Whether an edit would change anything."""
+        return self.differs or (not self.is_closed and self.shown_outlook != self.outlook)
+
+    @property
+    def is_urgent(self) -> bool:
+        """Whether it should not wait like mere progress."""
+        return self.differs and not self.is_troubled
+
 
 class CardDesk:
-    """Remembers each job's newest state and what its card shows, and edits where they differ."""
+    """Remembers each job's newest state and what its card shows, and edits where they differ.
+
+    What time alone changes is looked at every few seconds, so that a thousand cards cost little.
+    """
 
     def __init__(
         self,
         editor: CardEditor,
         store: JobStore,
-        catalogue: Catalogue,
+        forecast: Forecast,
         *,
         acts: Acts,
         clock: Clock,
@@ -69,12 +89,17 @@ class CardDesk:
     ) -> None:
         self._editor = editor
         self._store = store
-        self._catalogue = catalogue
+        self._forecast = forecast
         self._acts = acts
         self._clock = clock
         self._sleep = sleep
         self._cards: dict[str, _Card] = {}
+        self._wishes: dict[
+            str, pacing.CardWish
+        ] = {}  # of the cards that need an edit and have none under way
+        self._card_edited: dict[str, float] = {}
         self._channel_edited: dict[int, float] = {}
+        self._looked_at = float("-inf")
         self._news = asyncio.Event()
 
     def show(self, job: Job, *, as_posted: bool = False) -> None:
@@ -85,17 +110,23 @@ class CardDesk:
         if card is None:
             if not as_posted and not job.stage.is_open and job.card_stage is job.stage:
                 return  # over, and its card says so
-            card = self._cards[job.job_id] = _Card(job, _shown_by_earlier_run(job), self._now())
+            # An earlier run may have shown the right stage: then there is no hurry.
+            shown = _face(job) if job.card_stage is job.stage else None
+            card = _Card(job, _face(job), NOTHING_KNOWN, shown, None, self._now())
+            self._cards[job.job_id] = card
         card.job = job
+        self._weigh(card)
         if as_posted:
-            card.shown = self._face(job)
-            card.since = card.edited_at = self._now()
+            card.shown, card.shown_outlook = card.face, card.outlook
+            card.since = self._card_edited[job.job_id] = self._now()
             card.is_closed = card.is_troubled = False
+            self._weigh(card)
         self._news.set()
 
     async def run(self) -> None:
         """Edit cards until cancelled."""
         while True:
+            self._look()
             if self._next() is None:
                 await self._rest()
                 continue
@@ -104,22 +135,23 @@ class CardDesk:
             if wish is not None:
                 card = self._cards[wish.job_id]
                 card.is_at_work = True
-                self._channel_edited[wish.channel_id] = card.edited_at = self._now()
+                self._weigh(card)
+                self._channel_edited[wish.channel_id] = self._card_edited[wish.job_id] = self._now()
                 self._acts.begin(self._edit(card), grace_seconds=EDIT_GRACE_SECONDS)
                 await self._sleep(_TICK_SECONDS)
 
     @property
     def is_quiet(self) -> bool:
         """Whether every card shows its job's stage."""
-        return not self._is_behind() and not any(card.is_at_work for card in self._cards.values())
+        return not any(card.differs or card.is_at_work for card in self._cards.values())
 
     async def _rest(self) -> None:
         """Wait for news, for a bar to grow, or for the turn of a card that has to wait."""
         self._news.clear()
         waits: list[asyncio.Future[Any]] = [asyncio.ensure_future(self._news.wait())]
-        moments = [self._turn_of(card) for card in self._idle_cards()]
-        if any(card.job.stage is Stage.RENDERING for card in self._cards.values()):
-            moments.append(self._now() + _LOOK_SECONDS)
+        moments = [self._turn_of(wish) for wish in self._wishes.values()]
+        if any(card.job.stage in _FORETOLD for card in self._cards.values()):
+            moments.append(self._looked_at + _LOOK_SECONDS)
         if moments:
             # Never longer than a card may have to wait: the clock may have been set back.
             seconds = min(max(min(moments) - self._now(), _TICK_SECONDS), pacing.CARD_EDIT_SECONDS)
@@ -130,49 +162,59 @@ class CardDesk:
             for wait in waits:
                 wait.cancel()
 
-    def _idle_cards(self) -> list[_Card]:
-        """Return the cards that need an edit and have none under way."""
-        return [card for card in self._cards.values() if not card.is_at_work and self._needs_edit(card)]
-
-    def _turn_of(self, card: _Card) -> float:
-        channel_edited = self._channel_edited.get(card.job.channel_id, float("-inf"))
-        own_turn = float("-inf") if self._is_urgent(card) else card.edited_at + pacing.CARD_EDIT_SECONDS
+    def _turn_of(self, wish: pacing.CardWish) -> float:
+        channel_edited = self._channel_edited.get(wish.channel_id, float("-inf"))
+        card_edited = self._card_edited.get(wish.job_id, float("-inf"))
+        own_turn = float("-inf") if wish.stage_changed else card_edited + pacing.CARD_EDIT_SECONDS
         return max(channel_edited + pacing.CHANNEL_EDIT_SECONDS, own_turn)
 
     def _next(self) -> pacing.CardWish | None:
-        wishes = [
-            pacing.CardWish(
-                job_id=card.job.job_id,
-                channel_id=card.job.channel_id,
-                stage_changed=self._is_urgent(card),
-                since=card.since,
-            )
-            for card in self._idle_cards()
-        ]
         return pacing.next_card(
-            wishes,
+            self._wishes.values(),
             now=self._now(),
-            card_edited={wish.job_id: self._cards[wish.job_id].edited_at for wish in wishes},
+            card_edited=self._card_edited,
             channel_edited=self._channel_edited,
         )
 
+    def _look(self) -> None:
+        """Take what time has changed, every few seconds."""
+        now = self._now()
+        if 0 <= now - self._looked_at < _LOOK_SECONDS:
+            return
+        self._looked_at = now
+        for card in self._cards.values():
+            if card.job.stage in _FORETOLD:
+                self._weigh(card)
+
+    def _weigh(self, card: _Card) -> None:
+        """Work out what the card should show, and whether that is worth an edit."""
+        job = card.job
+        card.face, card.outlook = _face(job), self._forecast.of(job)
+        if card.is_at_work or not card.needs_edit:
+            self._wishes.pop(job.job_id, None)
+            return
+        self._wishes[job.job_id] = pacing.CardWish(
+            job_id=job.job_id, channel_id=job.channel_id, stage_changed=card.is_urgent, since=card.since
+        )
+
     async def _edit(self, card: _Card) -> None:
-        job, face, differs = card.job, self._face(card.job), self._differs(card)
+        job, face, outlook, differs = card.job, card.face, card.outlook, card.differs
         try:
             card.is_troubled = True  # unless it turns out well
             card.is_closed = not await self._could_edit(job)
             card.is_troubled = False
-            card.shown, card.since = face, self._now()
+            card.shown, card.shown_outlook, card.since = face, outlook, self._now()
             if differs:
                 await self._store.card_shows(job.job_id, job.stage)
-        except DiscordTrouble as error:
+        except (DiscordTrouble, StorageTrouble) as error:
             log.warning("job %s: its card could not be edited: %s", job.job_id, error)
         except Exception:
             log.exception("job %s: its card could not be edited", job.job_id)
         finally:
             card.is_at_work = False
+            self._weigh(card)
             self._news.set()
-        if not card.job.stage.is_open and card.shown == self._face(card.job):
+        if not card.job.stage.is_open and not card.differs:
             self._forget(card.job)
 
     async def _could_edit(self, job: Job) -> bool:
@@ -185,6 +227,8 @@ class CardDesk:
 
     def _forget(self, job: Job) -> None:
         del self._cards[job.job_id]
+        self._wishes.pop(job.job_id, None)
+        self._card_edited.pop(job.job_id, None)
         if not any(other.job.channel_id == job.channel_id for other in self._cards.values()):
             self._channel_edited = {
                 channel: edited_at
@@ -192,32 +236,9 @@ class CardDesk:
                 if self._now() - edited_at < pacing.CHANNEL_EDIT_SECONDS
             }
 
-    def _needs_edit(self, card: _Card) -> bool:
-        return self._differs(card) or (not card.is_closed and card.shown != self._face(card.job))
-
-    def _differs(self, card: _Card) -> bool:
-        """Whether the card is wrong, not merely behind with its bar."""
-        shown, job = card.shown, card.job
-        return shown is None or shown != dataclasses.replace(self._face(job), cells=shown.cells)
-
-    def _is_urgent(self, card: _Card) -> bool:
-        return self._differs(card) and not card.is_troubled
-
-    def _is_behind(self) -> bool:
-        return any(self._differs(card) for card in self._cards.values())
-
-    def _face(self, job: Job) -> _Face:
-        cells = 0
-        if job.stage is Stage.RENDERING and job.submitted_at is not None:
-            timing = self._catalogue.models[job.request.model].timing
-            cells = pacing.bar_cells(timing, job.submitted_at, self._clock())
-        return _Face(job.stage, job.waiting_for, job.corrected_micros, cells)
-
     def _now(self) -> float:
         return self._clock().timestamp()
 
 
-def _shown_by_earlier_run(job: Job) -> _Face | None:
-    """Return what the card shows since before this run: the right stage needs no hurry."""
-    is_true = job.card_stage is job.stage
-    return _Face(job.stage, job.waiting_for, job.corrected_micros, _UNKNOWN) if is_true else None
+def _face(job: Job) -> _Face:
+    return _Face(job.stage, job.waiting_for, job.corrected_micros)

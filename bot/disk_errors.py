@@ -13,7 +13,13 @@ def disk_errors() -> Generator[None]:
     try:
         yield
     except OSError as error:
-        trouble = troubles.of_os_error(error)
+        trouble = trouble_of(error)
         if trouble is None:
             raise
-        raise StorageTrouble(trouble, error.strerror or type(error).__name__) from error
+        raise trouble from error
+
+
+def trouble_of(error: OSError) -> StorageTrouble | None:
+    """Return what the refusal says of the disk; None where it is another."""
+    trouble = troubles.of_os_error(error)
+    return StorageTrouble(trouble, error.strerror or type(error).__name__) if trouble is not None else None

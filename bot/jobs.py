@@ -10,6 +10,7 @@ from bot.access import Access, Asking
 from bot.availability import Availability
 from bot.catalogue import Model
 from bot.errors import ModelUnavailable, NoSuchJob, OverLimit, UserError
+from bot.health import Health
 from bot.models import (
     Clock,
     Draft,
@@ -60,6 +61,7 @@ class JobService:
         pictures: media.PictureRoom,
         policy: Policy,
         driver: Driver,
+        health: Health,
         clock: Clock,
     ) -> None:
         self._store = store
@@ -69,6 +71,7 @@ class JobService:
         self._pictures = pictures
         self._policy = policy
         self._driver = driver
+        self._health = health
         self._clock = clock
         self._files = asyncio.Semaphore(_FILES_AT_ONCE)
         self._closing = False
@@ -100,7 +103,8 @@ class JobService:
         )
         picture = None
         if order.picture is not None:
-            request, picture = await self._pictured(order.picture, model, request, shape=order.shape)
+            with self._health.noticing():
+                request, picture = await self._pictured(order.picture, model, request, shape=order.shape)
         outcome = await self._orders.place(
             NewJob(
                 job_id=new_id(),
@@ -131,6 +135,7 @@ class JobService:
         """
         if self._closing:
             raise UserError("The bot is restarting. Order again in a minute; nothing was charged.")
+        self._health.check()
         await self._access.check(asking)
 
     def taken(self, outcome: Job | Draft | Refusal) -> Job | Draft:

@@ -17,6 +17,7 @@ from pathlib import Path
 import imageio_ffmpeg  # pyright: ignore[reportMissingTypeStubs]
 from PIL import ExifTags, Image, UnidentifiedImageError
 
+from bot.disk_errors import disk_errors
 from bot.errors import BadPicture, BotError
 from bot.models import Picture, Shape
 
@@ -291,14 +292,15 @@ def _stored(folder: Path, data: bytes, suffix: str) -> Path:
     try:
         os.utime(path)  # wanted again: it must not be swept as old before its new job is stored
     except FileNotFoundError:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder, prefix=".writing-") as scratch:
-            draft = Path(scratch) / path.name
-            with draft.open("wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            draft.replace(path)
+        with disk_errors():
+            folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(dir=folder, prefix=".writing-") as scratch:
+                draft = Path(scratch) / path.name
+                with draft.open("wb") as file:
+                    file.write(data)
+                    file.flush()
+                    os.fsync(file.fileno())
+                draft.replace(path)
     return path
 
 

@@ -12,10 +12,11 @@ from bot import pacing
 from bot.acts import POST_GRACE_SECONDS, Acts
 from bot.card_desk import CardDesk
 from bot.catalogue import Catalogue
-from bot.errors import ChannelClosed, DiscordTrouble
+from bot.errors import ChannelClosed, DiscordTrouble, StorageTrouble
 from bot.gate import CardGone, Gate
 from bot.gateways.base import Failed, Finished, Lost
 from bot.gateways.download import ClipFetcher, FetchError
+from bot.health import Health
 from bot.lane import Lane
 from bot.models import Clock, Failure, FailureKind, Job, Sleep, Stage
 from bot.slots import Slots
@@ -74,6 +75,7 @@ class JobWorker:
         channels: Channels,
         desk: CardDesk,
         acts: Acts,
+        health: Health,
         clips: Path,
         clock: Clock,
         sleep: Sleep,
@@ -88,6 +90,7 @@ class JobWorker:
         self._channels = channels
         self._desk = desk
         self._acts = acts
+        self._health = health
         self._clips = clips
         self._clock = clock
         self._sleep = sleep
@@ -117,7 +120,7 @@ class JobWorker:
 
     async def run(self) -> None:
         """Resume what earlier runs left, then take jobs as they come, until cancelled."""
-        unfinished = await self._store.unfinished()
+        unfinished = await self._unfinished()
         for job in unfinished:
             if job.stage in {Stage.SUBMITTING, Stage.RENDERING} or self._keeps_slot(job):
                 self._slots(job).keep(job)
@@ -139,6 +142,15 @@ class JobWorker:
         """How many jobs still have something to do; one at least, while nobody has looked yet."""
         return len(self._tasks) + self._arrivals.qsize() + (not self._has_resumed)
 
+    async def _unfinished(self) -> list[Job]:
+        """Return what earlier runs left, as soon as it can be read."""
+        while True:
+            try:
+                return await self._store.unfinished()
+            except StorageTrouble as error:
+                self._health.notice(error.trouble, error.detail)
+            await self._health.can_write()
+
     # The way of a job
 
     def _start(self, job: Job, *, attempt: int) -> None:
@@ -157,12 +169,15 @@ class JobWorker:
     async def _drive(self, job_id: str, attempt: int) -> None:
         """Take steps until none is left; one that fails is taken again after a growing pause.
 
-        `attempt` counts the tries of a step. The first step of a resumed job begins with the second,
-        since the first may have been taken before. What the gateway does not take is counted apart.
+        `attempt` counts the tries of a step. Each step of a resumed job begins with the second, since any
+        of them may have been taken before: the database may be a backup that was restored. What the gateway
+        does not take and what the disk does not are counted apart.
         """
-        refusals = 0
+        first = attempt
+        refusals = stalls = 0
         while True:
             try:
+                await self._health.can_write()
                 self._moved[job_id].clear()
                 job = await self._store.get(job_id)
                 if job is None:
@@ -173,19 +188,25 @@ class JobWorker:
             except TryLater as error:
                 log.warning("job %s: %s", job_id, error)
                 refusals += 1
-                attempt = 1
+                attempt = first
                 pause = error.after_seconds
                 await self._sleep(pause if pause is not None else pacing.growing_pause(refusals))
             except (DiscordTrouble, ChannelClosed) as error:
                 log.warning("job %s, attempt %d: %s", job_id, attempt, error)
                 await self._sleep(pacing.growing_pause(attempt))
                 attempt += 1
+            except StorageTrouble as error:
+                log.warning("job %s waits: %s", job_id, error.detail)
+                self._health.notice(error.trouble, error.detail)
+                stalls += 1
+                attempt = max(attempt, 2)  # what it did may be done, and only not be written down
+                await self._sleep(pacing.growing_pause(stalls))
             except Exception:
                 log.exception("job %s, attempt %d failed unexpectedly", job_id, attempt)
                 await self._sleep(pacing.growing_pause(attempt))
                 attempt += 1
             else:
-                attempt, refusals = 1, 0
+                attempt, refusals, stalls = first, 0, 0
 
     async def _step(self, job: Job, attempt: int) -> bool:
         """Take the next step of a job; return whether there may be another."""

@@ -15,6 +15,7 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
 from bot import media
+from bot.disk_errors import trouble_of
 
 log = logging.getLogger(__name__)
 
@@ -78,6 +79,7 @@ class ClipFetcher:
 
         Raises:
             FetchError: no link did; `lasting` only where every one of them failed for good.
+            StorageTrouble: the disk did not take it.
         """
         problems: list[FetchError] = []
         for url in urls:
@@ -104,11 +106,16 @@ class ClipFetcher:
         except aiohttp.InvalidURL as error:
             raise FetchError("the link is malformed", lasting=True) from error
         except (aiohttp.ClientError, OSError) as error:
+            # What the network refuses is a ClientError; a bare OSError is the disk's.
+            trouble = None if isinstance(error, aiohttp.ClientError) else trouble_of(error)
+            if trouble is not None:
+                raise trouble from error
             raise FetchError(f"{type(error).__name__}: {error}"[:_MOST_DETAIL], lasting=False) from error
         except ValueError as error:
             raise FetchError(f"the link is malformed: {error}"[:_MOST_DETAIL], lasting=True) from error
         finally:
-            part.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # of a disk in trouble, which is told already
+                part.unlink(missing_ok=True)
 
     @contextlib.asynccontextmanager
     async def _open(self, url: str) -> AsyncGenerator[aiohttp.ClientResponse]:
