@@ -14,7 +14,7 @@ from bot.models import Audience, Clock, Job, Sleep
 from bot.notices import Notices
 from bot.shares import Alert
 from storage.alerts import AlertStore
-from storage.notes import Note, NoteStore
+from storage.notes import FOR_OPERATOR, Note, NoteStore
 from storage.servers import ServerStore
 
 log = logging.getLogger(__name__)
@@ -113,7 +113,9 @@ class Alerts:
 
     async def _tell(self, news: Alert | Note) -> None:
         """Tell one thing and write that down; the nonce covers what dies in between."""
-        if isinstance(news, Note):
+        if isinstance(news, Note) and news.server_id == FOR_OPERATOR:
+            await self._tell_operator(news.content)
+        elif isinstance(news, Note):
             await self._post(news.server_id, news.content, nonce=f"note:{news.note_id}")
         else:
             await self._tell_alert(news)
@@ -131,8 +133,11 @@ class Alerts:
                     except ChannelClosed as error:
                         log.info("a member takes no alerts: %s", error)
             case Audience.OPERATOR:
-                if not await self._notices.tell_operator(told):
-                    raise DiscordTrouble("nobody who owns the bot could be reached")
+                await self._tell_operator(told)
+
+    async def _tell_operator(self, told: str) -> None:
+        if not await self._notices.tell_operator(told):
+            raise DiscordTrouble("nobody who owns the bot could be reached")
 
     async def _post(self, server_id: int, told: str, *, nonce: str) -> None:
         settings = await self._servers.settings(server_id)
@@ -189,6 +194,7 @@ def _name(news: Alert | Note) -> str:
 def _address(news: Alert | Note) -> _Address:
     """Return who is told: a server's staff, a member alone, or the operator."""
     if isinstance(news, Note):
-        return Audience.STAFF, news.server_id, None
+        audience = Audience.OPERATOR if news.server_id == FOR_OPERATOR else Audience.STAFF
+        return audience, news.server_id, None
     user_id = news.user_id if news.audience is Audience.MEMBER else None
     return news.audience, news.server_id, user_id

@@ -13,6 +13,7 @@ from bot.reconcile import Reconciler
 from bot.reports import ReportService
 from bot.servers import ServerAdmin
 from bot.spending import SpendingService
+from bot.uncertain import UncertainService
 from cogs.admin_access import AccessCommands
 from cogs.admin_jobs import OversightCommands
 from cogs.admin_limits import LimitCommands
@@ -20,6 +21,7 @@ from cogs.admin_money import FundCommands
 from cogs.admin_operator import OperatorCommands
 from cogs.admin_reports import ReportCommands
 from cogs.admin_server import ServerCommands
+from cogs.admin_uncertain import UncertainCommands
 
 
 @app_commands.default_permissions(manage_guild=True)
@@ -27,6 +29,7 @@ class AdminCog(
     LimitCommands,
     FundCommands,
     OversightCommands,
+    UncertainCommands,
     ReportCommands,
     OperatorCommands,
     ServerCommands,
@@ -49,6 +52,7 @@ class AdminCog(
         spending: SpendingService,
         funds: FundAdmin,
         oversight: Oversight,
+        uncertain_jobs: UncertainService,
         reports: ReportService,
     ) -> None:
         self.availability = availability
@@ -60,4 +64,5 @@ class AdminCog(
         self.spending = spending
         self.funds = funds
         self.oversight = oversight
+        self.uncertain_jobs = uncertain_jobs
         self.reports = reports

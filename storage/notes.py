@@ -1,4 +1,4 @@
-"""Notes to a server's staff: written down with what they tell of, and told once."""
+"""Notes to a server's staff, or to the operator: written down with what they tell of, and told once."""
 
 import dataclasses
 import datetime as dt
@@ -9,10 +9,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from storage.database import Store, reads, writes
 from storage.schema import notes
 
+FOR_OPERATOR = 0  # in the place of a server: whoever owns the bot is told, alone
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Note:
-    """What staff are to read in their channel."""
+    """What a server's staff are to read in their channel, or the operator alone."""
 
     note_id: int
     server_id: int

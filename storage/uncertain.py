@@ -1,0 +1,155 @@
+"""Uncertain jobs: the ways out of that stage, each taken once and with its act; reminders of the others."""
+
+import datetime as dt
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from bot import text, uncertain_messages
+from bot.errors import UserError
+from bot.models import FailureKind, Job, Stage
+from storage import audit, ledger, members, notes
+from storage.database import Database, Store, reads, writes
+from storage.jobs import JobStore
+from storage.schema import EntryKind, jobs, servers
+
+# As the index says it, or SQLite would not use it.
+_IS_UNCERTAIN = sa.text("jobs.stage = 'uncertain'")
+
+
+class UncertainStore(Store):
+    """Moves jobs out of `uncertain`; as in `JobStore`, None says that somebody else was faster."""
+
+    def __init__(self, database: Database, store: JobStore) -> None:
+        super().__init__(database)
+        self._jobs = store
+
+    @reads
+    async def listed(self, connection: AsyncConnection, server_id: int | None, *, limit: int) -> list[Job]:
+        """Return the uncertain jobs of a server, or with None of all, the one that is so longest first."""
+        here = sa.true() if server_id is None else sa.literal_column("+jobs.server_id") == server_id
+        return await self._jobs.select(
+            connection, sa.and_(_IS_UNCERTAIN, here), jobs.c.uncertain_at, jobs.c.job_id, limit=limit
+        )
+
+    @writes
+    async def found_again(
+        self,
+        connection: AsyncConnection,
+        job_id: str,
+        task_id: str,
+        *,
+        act: str,
+        by: int | None,
+        reason: str,
+        now: dt.datetime,
+    ) -> Job | None:
+        """The gateway has the job as this task: it is watched again. `by` is None where the bot found it.
+
+        Raises:
+            UserError: the task is another job's.
+        """
+        job = await self._jobs.of_id(connection, job_id)
+        if job is None:
+            return None
+        others = sa.and_(
+            jobs.c.gateway == job.gateway, jobs.c.task_id == task_id, jobs.c.job_id != job.job_id
+        )
+        if other := await self._jobs.select(connection, others):
+            raise UserError(uncertain_messages.task_taken(task_id, other[0]))
+        moved = await self._jobs.change(
+            connection,
+            job_id,
+            {Stage.UNCERTAIN},
+            Stage.RENDERING,
+            now,
+            history=f"{act}: task {task_id}",
+            task_id=task_id,
+            told_stage=Stage.RENDERING,  # its member knows that it takes long
+            failure=None,
+            failure_detail=None,
+            failure_code=None,
+        )
+        if moved is not None:
+            await audit.record(
+                connection,
+                server_id=moved.server_id,
+                by=by,
+                act=act,
+                what=f"job {job_id} is task {task_id}",
+                reason=reason,
+                about_id=moved.member_id,
+                now=now,
+            )
+        return moved
+
+    @writes
+    async def release(
+        self,
+        connection: AsyncConnection,
+        job_id: str,
+        *,
+        act: str,
+        by: int,
+        reason: str,
+        now: dt.datetime,
+    ) -> Job | None:
+        """End an uncertain job without a clip, and give the held money back.
+
+        Nobody knows whether the gateway took its own: it is booked as a possible charge, for the operator.
+        """
+        job = await self._jobs.change(
+            connection,
+            job_id,
+            {Stage.UNCERTAIN},
+            Stage.FAILED,
+            now,
+            history=act,
+            failure=FailureKind.RELEASED,
+            failure_detail="",
+            failure_code="",
+            finished_at=now,
+        )
+        if job is None:
+            return None
+        actor = await members.row(connection, job.server_id, by)
+        why = text.nameless(reason) or "released by staff"
+        for kind, micros in (
+            (EntryKind.RELEASE, job.held_micros),
+            (EntryKind.POSSIBLE_CHARGE, job.quote.micros),
+        ):
+            await ledger.book(connection, job, kind, micros, reason=why, actor_id=actor, now=now)
+        await audit.record(
+            connection,
+            server_id=job.server_id,
+            by=by,
+            act=act,
+            what=f"job {job_id}",
+            reason=reason,
+            about_id=job.member_id,
+            now=now,
+        )
+        return await self._jobs.of_id(connection, job_id)
+
+    @writes
+    async def remind(self, connection: AsyncConnection, *, since: dt.datetime, now: dt.datetime) -> bool:
+        """Note for staff each job that has been uncertain since then, once; return whether there is any.
+
+        Where a server has no staff channel it is noted for the operator.
+        """
+        waiting = sa.and_(_IS_UNCERTAIN, jobs.c.uncertain_at <= since, jobs.c.reminded_at.is_(None))
+        found = await self._jobs.select(connection, waiting, jobs.c.uncertain_at, jobs.c.job_id)
+        for job in found:
+            has_channel = await connection.scalar(
+                sa.select(servers.c.staff_channel_id.is_not(None)).where(servers.c.server_id == job.server_id)
+            )
+            await notes.note(
+                connection,
+                job.server_id if has_channel else notes.FOR_OPERATOR,
+                uncertain_messages.reminder(job, to_operator=not has_channel),
+                now=now,
+            )
+            await connection.execute(
+                sa.update(jobs).where(jobs.c.job_id == job.job_id).values(reminded_at=now)
+            )
+        return bool(found)
