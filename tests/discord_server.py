@@ -25,7 +25,7 @@ OTHERS = (2003, 2004, 2005)
 STAFF_ROLE = 1003
 BOT = int(USER["id"])
 NAMES = {LEAD: "lead", MEMBER: "member", **{one: f"member-{one}" for one in OTHERS}}
-CHANNELS = {VIDEOS: "videos", STAFF: "staff", **{one: f"videos-{one}" for one in range(1011, 1017)}}
+CHANNELS = {VIDEOS: "videos", STAFF: "staff", **{one: f"videos-{one}" for one in range(1011, 1025)}}
 
 # https://docs.discord.com/developers/interactions/receiving-and-responding
 FIRST_ANSWER_SECONDS = 3.0

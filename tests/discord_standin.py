@@ -45,7 +45,7 @@ class DiscordStandin:
         self._sockets: set[web.WebSocketResponse] = set()
 
     async def __aenter__(self) -> Self:
-        app = web.Application(client_max_size=32 * 1024 * 1024)
+        app = web.Application(client_max_size=32 * 1024 * 1024, middlewares=self.middlewares())
         app.router.add_routes(self.routes())
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
         await self._runner.setup()
@@ -67,6 +67,10 @@ class DiscordStandin:
             web.put("/applications/123/commands", self._commands),
             web.get("/socket", self._socket),
         ]
+
+    def middlewares(self) -> list[Any]:
+        """What every request goes through."""
+        return []
 
     def greet(self) -> list[tuple[str, dict[str, Any]]]:
         """Return the events that follow READY."""

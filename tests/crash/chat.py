@@ -1,0 +1,95 @@
+"""The Discord in which the bot is killed: every request passes the trap, and orders are noted."""
+
+import json
+import re
+from collections.abc import Callable
+from typing import Any
+
+from aiohttp import web
+
+from tests.crash.traps import Gone, Moment, Trap, watched
+from tests.discord_server import BOT, DiscordServer, texts
+
+_KINDS = {
+    "_me": "login",
+    "_application": "application",
+    "_commands": "register commands",
+    "_acknowledge": "acknowledge",
+    "_answer": "answer",
+    "_edit": "edit card",
+    "_fetch": "read message",
+    "_history": "read channel",
+    "_fetch_guild": "read server",
+    "_file": "read picture",
+}
+_IS_COMPONENTS_V2 = 1 << 15
+_JOB = re.compile(r"[Jj]ob `(\w+)`")
+
+
+class CrashDiscord(DiscordServer):
+    """Passes every request by the trap."""
+
+    def __init__(self, trap: Trap) -> None:
+        super().__init__()
+        self._trap = trap
+        self.strays: list[str] = []
+        self.on_post: Callable[[str, dict[str, Any]], None] = lambda *_: None
+
+    def middlewares(self) -> list[Any]:
+        """Watch what comes and goes."""
+        return [watched(self._trap, self._kind)]
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether somebody is there to be told of commands."""
+        return self.ready.is_set() and bool(self._sockets) and bool(self.registered)
+
+    async def _kind(self, request: web.Request) -> str:
+        name = getattr(request.match_info.handler, "__name__", "")
+        if name == "_post":
+            payload, attachments = await self._read(request)
+            return _kind_of_post(payload, attachments)
+        if name not in _KINDS and name not in {"_socket", "_open_direct", "_fetch_member", "_answered"}:
+            self.strays.append(f"{request.method} {request.path}")
+        return _KINDS.get(name, "")
+
+    async def _read(self, request: web.Request) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+        if "body" not in request:
+            request["body"] = await super()._read(request)
+        return request["body"]
+
+    async def _post(self, request: web.Request) -> web.Response:
+        answer = await super()._post(request)
+        payload, attachments = await self._read(request)
+        assert isinstance(answer.body, bytes)
+        self.on_post(_kind_of_post(payload, attachments), json.loads(answer.body))
+        return answer
+
+    async def _hear(self, socket: web.WebSocketResponse, said: dict[str, Any]) -> None:
+        if said["op"] != 2:
+            await super()._hear(socket, said)
+            return
+        try:
+            await self._trap.passes("identify", Moment.ARRIVED)
+            await super()._hear(socket, said)
+            await self._trap.passes("identify", Moment.ANSWERED)
+        except Gone:
+            return
+
+    def greet(self) -> list[tuple[str, dict[str, Any]]]:
+        """Tell of the server; where the bot shall have to ask for it, say nothing."""
+        return [] if self._trap.waits_for == "read server" else super().greet()
+
+
+def _kind_of_post(payload: dict[str, Any], attachments: list[dict[str, Any]]) -> str:
+    if (payload.get("flags") or 0) & _IS_COMPONENTS_V2:
+        return "post card"
+    if any(one["filename"].endswith(".mp4") for one in attachments):
+        return "post clip"
+    return "post end" if _JOB.search(payload.get("content") or "") else "post notice"
+
+
+def job_in(message: dict[str, Any]) -> str:
+    """Return the id of the job that a message is about; empty where it is about none."""
+    found = _JOB.search("\n".join([message["content"], *texts(message["components"])]))
+    return found[1] if found and int(message["author"]["id"]) == BOT else ""
