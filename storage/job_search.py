@@ -61,11 +61,17 @@ class JobSearch(Store):
         """Return a job of the server with the stages it went through, oldest first."""
         where = sa.and_(jobs.c.server_id == server_id, jobs.c.job_id == job_id)
         found = await self._store.select(connection, where)
-        if not found:
-            return None
+        return (found[0], await self._steps(connection, job_id)) if found else None
+
+    @reads
+    async def steps(self, connection: AsyncConnection, job_id: str) -> list[Step]:
+        """Return the stages that a job of any server went through, oldest first."""
+        return await self._steps(connection, job_id)
+
+    async def _steps(self, connection: AsyncConnection, job_id: str) -> list[Step]:
         rows = await connection.execute(
             sa.select(stage_history)
             .where(stage_history.c.job_id == job_id)
             .order_by(stage_history.c.entry_id)
         )
-        return found[0], [Step(stage=Stage(row.stage), note=row.note, at=row.at) for row in rows]
+        return [Step(stage=Stage(row.stage), note=row.note, at=row.at) for row in rows]

@@ -55,6 +55,7 @@ LAYERS = [
     [
         "bot.turnstile",
         "bot.slots",
+        "bot.story",
         "bot.lane",
         "bot.pauses",
         "bot.cooldown",
