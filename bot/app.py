@@ -42,6 +42,7 @@ from bot.scrape import Scrape
 from bot.servers import ServerAdmin
 from bot.shrink import ClipShrinker
 from bot.spending import SpendingService
+from bot.story import Stories
 from bot.submitter import Submitter
 from bot.turnstile import Turnstile
 from bot.uncertain import UncertainService
@@ -391,13 +392,14 @@ def _wire_way(ground: Ground, bot: SoraBot, stack: contextlib.AsyncExitStack) ->
         clock=clock,
         sleep=sleep,
     )
+    stories = Stories(JobSearch(ground.database, store), ground.metrics)
     watcher = Watcher(
         catalogue=catalogue,
         gateways=ground.gateways,
         lanes=lanes,
         gate=gate,
         times=ground.times,
-        delays=ground.metrics,
+        delays=stories,
         clock=clock,
         sleep=sleep,
     )
@@ -412,6 +414,7 @@ def _wire_way(ground: Ground, bot: SoraBot, stack: contextlib.AsyncExitStack) ->
         channels=delivery,
         desk=desk,
         acts=acts,
+        stories=stories,
         health=ground.health,
         clips=ground.folder.clips,
         clock=clock,

@@ -5,7 +5,7 @@ import dataclasses
 import logging
 from typing import Any, Protocol
 
-from bot import pacing
+from bot import logs, pacing
 from bot.acts import EDIT_GRACE_SECONDS, Acts
 from bot.errors import ChannelClosed, DiscordTrouble, StorageTrouble
 from bot.forecast import Forecast
@@ -200,6 +200,7 @@ class CardDesk:
     async def _edit(self, card: _Card) -> None:
         job, face, outlook, differs = card.job, card.face, card.outlook, card.differs
         try:
+            logs.about(job_id=job.job_id)
             card.is_troubled = True  # unless it turns out well
             card.is_closed = not await self._could_edit(job)
             card.is_troubled = False
@@ -207,9 +208,9 @@ class CardDesk:
             if differs:
                 await self._store.card_shows(job.job_id, job.stage)
         except (DiscordTrouble, StorageTrouble) as error:
-            log.warning("job %s: its card could not be edited: %s", job.job_id, error)
+            log.warning("the card could not be edited: %s", error)
         except Exception:
-            log.exception("job %s: its card could not be edited", job.job_id)
+            log.exception("the card could not be edited")
         finally:
             card.is_at_work = False
             self._weigh(card)
@@ -221,7 +222,7 @@ class CardDesk:
         try:
             await self._editor.edit_card(job)
         except ChannelClosed as error:
-            log.info("job %s: its card cannot be edited: %s", job.job_id, error)
+            log.info("the card cannot be edited: %s", error)
             return False
         return True
 

@@ -1,6 +1,5 @@
 """A job as a Components V2 view: one message that changes with the job."""
 
-import datetime as dt
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,6 +9,7 @@ from discord import ui
 from bot import messages, receipts, text
 from bot.catalogue import Model
 from bot.models import Job, Stage
+from bot.outlook import Outlook
 
 PICTURE_NAME = "picture"
 MOST_PROMPT = 700
@@ -41,7 +41,7 @@ def picture_name(job: Job) -> str:
     return f"{PICTURE_NAME}.{_EXTENSIONS.get(content_type, 'bin')}"
 
 
-def card(job: Job, model: Model, now: dt.datetime, *, picture: str | None = None) -> ui.LayoutView:
+def card(job: Job, model: Model, outlook: Outlook, *, picture: str | None = None) -> ui.LayoutView:
     """Build the job's card as it should look now; a new view for every edit.
 
     `picture` is a link to show instead of the attached file.
@@ -57,7 +57,7 @@ def card(job: Job, model: Model, now: dt.datetime, *, picture: str | None = None
     else:
         beside: ui.Thumbnail[ui.LayoutView] = ui.Thumbnail(picture or f"attachment://{picture_name(job)}")
         container.add_item(ui.Section(*head, accessory=beside))
-    progress = messages.progress(job, model, now)
+    progress = messages.progress(job, outlook)
     if progress:
         container.add_item(ui.TextDisplay(progress))
     container.add_item(ui.Separator())

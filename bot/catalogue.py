@@ -70,10 +70,9 @@ class Limits(_Entry):
 
 
 class Timing(_Entry):
-    """When to look at a task, in seconds after its submit, and how long it usually takes."""
+    """When to look at a task first, in seconds, and how long it usually takes; until that is learned."""
 
     first_look_seconds: _Positive
-    interval_seconds: _Positive
     typical_seconds: _Positive
 
 

@@ -13,6 +13,7 @@ from bot import cards, media, messages, text
 from bot.catalogue import Catalogue
 from bot.discord_errors import TooLarge, discord_errors
 from bot.errors import ChannelClosed, DiscordTrouble
+from bot.forecast import Forecast
 from bot.history import History, NothingThere
 from bot.models import Clock, Job, Stage
 from bot.pacing import CARD, DELIVERY, EDIT
@@ -38,12 +39,14 @@ class Delivery:
         catalogue: Catalogue,
         *,
         shrinker: ClipShrinker,
+        forecast: Forecast,
         turnstile: Turnstile,
         clock: Clock,
     ) -> None:
         self._client = client
         self._catalogue = catalogue
         self._shrinker = shrinker
+        self._forecast = forecast
         self._turnstile = turnstile
         self._clock = clock
         self._history = History(client, turnstile=turnstile, clock=clock)
@@ -98,7 +101,7 @@ class Delivery:
                 raise
             # The card names its picture as a file attached to it. Should Discord not find it there, the
             # picture's own link does: whichever holds, the card must not stay behind.
-            log.warning("job %s: its card is edited by the picture's link: %s", job.job_id, error)
+            log.warning("the card is edited by the picture's link: %s", error)
             link = await self.picture_link(job)
             if link is None:
                 raise
@@ -155,7 +158,7 @@ class Delivery:
                 with contextlib.suppress(TooLarge):
                     return await self._answer(job, told, clip=smaller)
             except media.ShrinkFailed as error:
-                log.warning("job %s: the clip cannot be made smaller: %s", job.job_id, error)
+                log.warning("the clip cannot be made smaller: %s", error)
         until = (job.fetched_at or self._clock()) + dt.timedelta(
             hours=self._catalogue.models[job.request.model].link_hours
         )
@@ -261,7 +264,7 @@ class Delivery:
 
     def _card(self, job: Job, *, picture: str | None = None) -> discord.ui.LayoutView:
         model = self._catalogue.models[job.request.model]
-        view = cards.card(job, model, self._clock(), picture=picture)
+        view = cards.card(job, model, self._forecast.of(job), picture=picture)
         # Presses reach the dynamic items that client.py registers; discord.py need not keep the view.
         view.stop()
         return view

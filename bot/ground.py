@@ -46,6 +46,7 @@ class Ground:
     fetcher: ClipFetcher
     pauses: Pauses
     availability: Availability
+    times: TimeTable
     health: Health
     metrics: Metrics
     clock: Clock

@@ -1,29 +1,43 @@
 """What one key may do for one model: so many tasks at once, so many requests a minute."""
 
+import datetime as dt
+import random
+from collections.abc import Callable
+
 from bot import pacing
 from bot.catalogue import Limits
 from bot.models import Clock, Sleep
 from bot.slots import Slots
 from bot.turnstile import Turnstile
 
-SUBMIT, CHECK = range(2)  # who goes first
-
-_MOST_PAUSE_SECONDS = 60.0
+SUBMIT, CALLED, CHECK = range(3)  # who goes first: orders, then looks that a callback asked for
 
 
 class Lane:
-    """The places and the pace of one model; submits go before looks."""
+    """The places and the pace of one model; of its looks the longest-waiting task goes first.
 
-    def __init__(self, name: str, limits: Limits, *, clock: Clock, sleep: Sleep) -> None:
+    An earlier run may have sent a request just before it was killed, so the first one waits a spacing too.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        limits: Limits,
+        *,
+        clock: Clock,
+        sleep: Sleep,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
         self.slots = Slots(limits.concurrent_tasks)
-        self._turnstile = Turnstile(
-            pacing.seconds_between_requests(limits.requests_per_minute), clock=clock, sleep=sleep, name=name
-        )
+        self.spacing_seconds = pacing.seconds_between_requests(limits.requests_per_minute)
+        self._turnstile = Turnstile(self.spacing_seconds, clock=clock, sleep=sleep, name=name)
+        self._turnstile.stop_for(self.spacing_seconds)
+        self._chance = chance
         self._refusals = 0  # 429s in a row
 
-    async def turn(self, rank: int) -> None:
-        """Wait until a request may be sent."""
-        await self._turnstile.enter(rank)
+    async def turn(self, rank: int, *, since: dt.datetime | None = None) -> None:
+        """Wait until a request may be sent; a look says `since` when its task was looked at."""
+        await self._turnstile.enter(rank, since=since)
 
     def answered(self) -> None:
         """The gateway took a request: the next 429 is the first again."""
@@ -32,15 +46,15 @@ class Lane:
     def slow_down(self, after_seconds: float | None) -> float:
         """Send nothing for as long as the gateway asks, or for a growing while; return how long.
 
-        Asked for no pause at all, or for one in the past, it still pauses, ever longer.
+        A 429 that comes while nothing is sent belongs to the same crowd as the one that stopped the lane.
         """
-        self._refusals += 1
-        first_seconds = 5.0 if after_seconds is None else 1.0
-        least = pacing.growing_pause(
-            self._refusals, first_seconds=first_seconds, most_seconds=_MOST_PAUSE_SECONDS
-        )
-        seconds = max(after_seconds or 0.0, least)
-        self._turnstile.stop_for(seconds)
+        left_seconds = self._turnstile.stopped_seconds
+        if left_seconds <= 2 * self.spacing_seconds:
+            self._refusals += 1
+        elif after_seconds is None or after_seconds <= left_seconds:
+            return left_seconds
+        seconds = pacing.pause_after_refusals(self._refusals, after_seconds, self._chance())
+        self._turnstile.stop_for(seconds, half_rate_seconds=pacing.HALF_RATE_SECONDS)
         return seconds
 
     async def close(self) -> None:

@@ -4,9 +4,10 @@ import datetime as dt
 import re
 import urllib.parse
 
-from bot import pacing, receipts, text
+from bot import receipts, text
 from bot.catalogue import Model
 from bot.models import Failure, FailureKind, Job, Outage, Stage, VideoRequest
+from bot.outlook import BAR_CELLS, Outlook
 from bot.receipts import price
 
 MOST_ADDRESS = 1000  # of a link, in messages of 2,000 characters
@@ -68,6 +69,8 @@ WAITS_FOR_OPERATOR = "The gateway takes no orders now; the operator has to act. 
 WAITS_FOR_CALM = "The gateway is busy; the bot tries again."
 WAITS_FOR_REPAIR = "The gateway is out of order; the bot tries again."
 
+OVERDUE = "takes very long; the bot keeps looking, for up to a day"
+
 STAGE_TITLES = {
     Stage.QUEUED: "Waiting",
     Stage.SUBMITTING: "Ordering",
@@ -106,16 +109,15 @@ def acknowledged(job: Job, left: str = "") -> str:
     return " ".join(filter(None, [told, left, "Its card is below.", *notes(job)]))
 
 
-def progress(job: Job, model: Model, now: dt.datetime) -> str:
+def progress(job: Job, outlook: Outlook) -> str:
     """Write where the job stands, with times that Discord itself keeps current."""
     match job.stage:
         case Stage.QUEUED:
-            return job.waiting_for or "In line for a place at the gateway."
-        case Stage.RENDERING if job.submitted_at is not None:
-            full = pacing.bar_cells(model.timing, job.submitted_at, now)
-            bar = "▰" * full + "▱" * (pacing.BAR_CELLS - full)
-            end = pacing.expected_end(model.timing, job.submitted_at)
-            expected = f"usually ready {ago(end)}" if now <= end else "takes longer than usual"
+            return job.waiting_for or in_line(outlook)
+        case Stage.RENDERING if job.submitted_at is not None and outlook.ends_at is not None:
+            bar = "▰" * outlook.cells + "▱" * (BAR_CELLS - outlook.cells)
+            slow = OVERDUE if outlook.is_late else "takes longer than usual"
+            expected = slow if outlook.is_slow else f"usually ready {ago(outlook.ends_at)}"
             return f"{bar}\nAt the gateway since {ago(job.submitted_at)} · {expected}"
         case Stage.UNCERTAIN | Stage.FAILED if job.failure is not None:
             return failure_lines(job, job.failure)
@@ -125,6 +127,23 @@ def progress(job: Job, model: Model, now: dt.datetime) -> str:
             return f"The clip could not be posted here. `/video show job:{job.job_id}` gives it to you."
         case _:
             return ""
+
+
+def in_line(outlook: Outlook) -> str:
+    """Write where in the line a job is, and how long it takes until it starts."""
+    line = "In line for a place at the gateway"
+    if not outlook.place:
+        return f"{line}."
+    hours, minutes = divmod(outlook.minutes, 60)
+    time = f"{minutes} min" if minutes else f"{hours} h"
+    return f"{line}: {ordinal(outlook.place)}, about {time}."
+
+
+def ordinal(number: int) -> str:
+    """Write a place in a line: 1st, 2nd, 3rd, 11th."""
+    is_teen = number % 100 in {11, 12, 13}
+    ending = "th" if is_teen else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
+    return f"{number}{ending}"
 
 
 def failure_lines(job: Job, failure: Failure) -> str:

@@ -3,13 +3,16 @@
 import dataclasses
 import datetime as dt
 from collections.abc import Collection, Mapping
+from typing import Self
 
-from bot.catalogue import Timing
+from bot.models import Job, Stage
+from bot.timing import Times
 
 # A gateway counts its minute by its own clock; a tenth is left unused so that ours may differ.
 SHARE_OF_LIMIT = 0.9
 
 LONGEST_WAIT = dt.timedelta(hours=24)  # a job that cannot be submitted, a task without an end
+TOLD_AFTER = dt.timedelta(minutes=30)  # of rendering: the member should not have to ask
 UNCERTAIN_KEEPS_SLOT = dt.timedelta(minutes=30)
 PROBE_EVERY = dt.timedelta(minutes=15)
 MODEL_OUT = dt.timedelta(hours=24)
@@ -19,6 +22,23 @@ MOST_MISSING_LOOKS = 5
 MOST_EMPTY_LOOKS = 3
 MOST_BAD_FILES = 3
 
+# When to look at a task, in seconds: early for what fails fast, then once tasks begin to end.
+EARLY_LOOKS = (15.0, 40.0)
+GAP_SECONDS = 5.0
+GAP_OF_FEW_SECONDS = 2.0
+GAP_WITH_CALLBACK_SECONDS = 20.0
+GAP_OF_OVERDUE_SECONDS = 60.0
+_SHARE_OF_FEW = 0.75  # of the requests that a gateway takes: more jobs than that are not few
+
+# A callback may be on its way while a look finds the end: it is missed only after a while.
+CALLBACK_GRACE = dt.timedelta(seconds=15)
+CALLBACKS_DOUBTED = dt.timedelta(minutes=10)
+TIMELY_SECONDS = 60.0
+
+MOST_PAUSE_SECONDS = 60.0  # after a 429 that names no other
+JITTER_SHARE = 0.2
+HALF_RATE_SECONDS = 60.0
+
 CARD_EDIT_SECONDS = 15.0
 CHANNEL_EDIT_SECONDS = 3.0
 EDITS_PER_SECOND = 10
@@ -27,35 +47,59 @@ DISCORD_REQUESTS_PER_SECOND = 40  # Discord's global limit is 50; the rest is fo
 # Who goes first at the turnstile that keeps the bot under Discord's 50 requests a second.
 DELIVERY, CARD, EDIT = range(3)
 
-BAR_CELLS = 12
-
 
 def seconds_between_requests(requests_per_minute: int) -> float:
     """Return the even spacing of all requests with one key for one model."""
     return 60.0 / (requests_per_minute * SHARE_OF_LIMIT)
 
 
-def look_at(timing: Timing, submitted_at: dt.datetime, looked_at: dt.datetime | None) -> dt.datetime:
-    """Return when to look at a task next: after the documented first wait, then at the interval."""
-    if looked_at is None:
-        return submitted_at + dt.timedelta(seconds=timing.first_look_seconds)
-    return looked_at + dt.timedelta(seconds=timing.interval_seconds)
+def gap_seconds(*, watched: int, spacing_seconds: float, has_callback: bool, is_doubted: bool) -> float:
+    """Return how long to leave a task alone between looks.
+
+    `watched` tasks share requests that are so far apart; `is_doubted` says that a callback was missed.
+    """
+    if has_callback:
+        return GAP_SECONDS if is_doubted else GAP_WITH_CALLBACK_SECONDS
+    are_few = watched * spacing_seconds <= _SHARE_OF_FEW * GAP_OF_FEW_SECONDS
+    return GAP_OF_FEW_SECONDS if are_few else GAP_SECONDS
+
+
+def look_at(
+    times: Times, submitted_at: dt.datetime, looked_at: dt.datetime | None, gap: float
+) -> dt.datetime:
+    """Return when to look at a task next: early, then from when tasks begin to end, with a gap.
+
+    Where tasks are over sooner than the early looks or the gap, the first wait stands in for both.
+    """
+    passed = max((looked_at - submitted_at).total_seconds(), 0.0) if looked_at is not None else 0.0
+    gap = (
+        max(gap, GAP_OF_OVERDUE_SECONDS) if passed >= times.overdue_seconds else min(gap, times.wait_seconds)
+    )
+    regular = max(times.wait_seconds, passed + gap)
+    seconds = min([*(early for early in EARLY_LOOKS if early > passed), regular])
+    return submitted_at + dt.timedelta(seconds=seconds)
+
+
+def tell_at(job: Job) -> dt.datetime | None:
+    """Return when to tell the member that their clip takes long; None where they were told."""
+    if job.submitted_at is None or job.told_stage is Stage.RENDERING:
+        return None
+    return job.submitted_at + TOLD_AFTER
+
+
+def pause_after_refusals(refusals: int, asked_seconds: float | None, chance: float) -> float:
+    """Return how long to send nothing after so many 429s in a row; `chance` is a random share of one.
+
+    Asked for no pause at all, or for one in the past, it is still a pause, ever longer.
+    """
+    first_seconds = 5.0 if asked_seconds is None else 1.0
+    least = growing_pause(refusals, first_seconds=first_seconds, most_seconds=MOST_PAUSE_SECONDS)
+    return max(asked_seconds or 0.0, least) * (1.0 + JITTER_SHARE * chance)
 
 
 def growing_pause(tries: int, *, first_seconds: float = 5.0, most_seconds: float = 300.0) -> float:
     """Return how long to wait after the given number of failures in a row: doubling, capped."""
     return min(first_seconds * 2.0 ** min(max(tries - 1, 0), 16), most_seconds)
-
-
-def expected_end(timing: Timing, submitted_at: dt.datetime) -> dt.datetime:
-    """Return when a clip is usually ready."""
-    return submitted_at + dt.timedelta(seconds=timing.typical_seconds)
-
-
-def bar_cells(timing: Timing, submitted_at: dt.datetime, now: dt.datetime) -> int:
-    """Return how many of a progress bar's cells are full; the last one only fills with the clip."""
-    share = (now - submitted_at).total_seconds() / timing.typical_seconds
-    return max(1, min(BAR_CELLS - 1, int(share * BAR_CELLS)))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -65,6 +109,11 @@ class Waiting:
     job_id: str
     member_id: int
     created_at: dt.datetime
+
+    @classmethod
+    def of(cls, job: Job) -> Self:
+        """Take what decides from a job."""
+        return cls(job_id=job.job_id, member_id=job.member_id, created_at=job.created_at)
 
 
 def fairest(waiting: Collection[Waiting], running_of_member: Mapping[int, int]) -> Waiting:

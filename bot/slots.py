@@ -14,21 +14,20 @@ class Slots:
     """
 
     def __init__(self, places: int) -> None:
-        self._places = places
-        self._held: dict[str, int] = {}
-        self._waiting: dict[str, tuple[pacing.Waiting, asyncio.Future[None]]] = {}
+        self.places = places
+        self._held: dict[str, Job] = {}
+        self._waiting: dict[str, tuple[Job, asyncio.Future[None]]] = {}
 
     def keep(self, job: Job) -> None:
         """Count a job that the gateway has already, as after a restart."""
-        self._held[job.job_id] = job.member_id
+        self._held[job.job_id] = job
 
     async def take(self, job: Job) -> None:
         """Wait for a place; a job that holds one keeps it."""
         if job.job_id in self._held:
             return
         turn = asyncio.get_running_loop().create_future()
-        waiting = pacing.Waiting(job_id=job.job_id, member_id=job.member_id, created_at=job.created_at)
-        self._waiting[job.job_id] = (waiting, turn)
+        self._waiting[job.job_id] = (job, turn)
         self._give()
         try:
             await turn
@@ -43,11 +42,22 @@ class Slots:
         if self._held.pop(job_id, None) is not None:
             self._give()
 
+    @property
+    def held(self) -> list[Job]:
+        """The jobs that have a place, as they were when they took or kept it."""
+        return list(self._held.values())
+
+    @property
+    def waiting(self) -> list[Job]:
+        """The jobs that wait for a place."""
+        return [job for job, turn in self._waiting.values() if not turn.done()]
+
     def _give(self) -> None:
-        while len(self._held) < self._places:
-            candidates = [one for one, turn in self._waiting.values() if not turn.done()]
+        while len(self._held) < self.places:
+            candidates = [pacing.Waiting.of(job) for job in self.waiting]
             if not candidates:
                 return
-            chosen = pacing.fairest(candidates, Counter(self._held.values()))
-            self._held[chosen.job_id] = chosen.member_id
-            self._waiting[chosen.job_id][1].set_result(None)
+            chosen = pacing.fairest(candidates, Counter(job.member_id for job in self._held.values()))
+            job, turn = self._waiting[chosen.job_id]
+            self._held[chosen.job_id] = job
+            turn.set_result(None)

@@ -10,9 +10,16 @@ _MOST_NAP_SECONDS = 60.0
 
 
 async def sleep_until(moment: dt.datetime, *, clock: Clock, sleep: Sleep) -> None:
-    """Sleep until the clock shows the moment; not at all where it has passed."""
-    while (seconds := (moment - clock()).total_seconds()) > 0:
+    """Sleep until the clock shows the moment; not at all where it has passed.
+
+    Where the clock is set back meanwhile, what was left to wait stays as long as it was.
+    """
+    seen = clock()
+    while (seconds := (moment - seen).total_seconds()) > 0:
         await sleep(min(seconds, _MOST_NAP_SECONDS))
+        now = clock()
+        moment += min(now - seen, dt.timedelta())
+        seen = now
 
 
 async def news_until(news: asyncio.Event, moment: dt.datetime, *, clock: Clock, sleep: Sleep) -> bool:

@@ -8,8 +8,8 @@ from collections.abc import Coroutine, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-from bot import pacing
-from bot.acts import POST_GRACE_SECONDS, Acts
+from bot import logs, pacing
+from bot.acts import EDIT_GRACE_SECONDS, POST_GRACE_SECONDS, Acts
 from bot.card_desk import CardDesk
 from bot.catalogue import Catalogue
 from bot.errors import ChannelClosed, DiscordTrouble, StorageTrouble
@@ -20,6 +20,7 @@ from bot.health import Health
 from bot.lane import Lane
 from bot.models import Clock, Failure, FailureKind, Job, Sleep, Stage
 from bot.slots import Slots
+from bot.story import Stories
 from bot.submitter import Submitter, TryLater
 from bot.waiting import news_until
 from bot.watcher import Watcher
@@ -75,6 +76,7 @@ class JobWorker:
         channels: Channels,
         desk: CardDesk,
         acts: Acts,
+        stories: Stories,
         health: Health,
         clips: Path,
         clock: Clock,
@@ -90,6 +92,7 @@ class JobWorker:
         self._channels = channels
         self._desk = desk
         self._acts = acts
+        self._stories = stories
         self._health = health
         self._clips = clips
         self._clock = clock
@@ -110,6 +113,7 @@ class JobWorker:
         if job.job_id in self._tasks:
             self._tasks[job.job_id].cancel()
         self._desk.show(job)
+        self._acts.begin(self._stories.tell(job), grace_seconds=EDIT_GRACE_SECONDS)
 
     def go_on(self, job: Job) -> None:
         """Drive a job that somebody moved out of `uncertain` just now; one that rests is woken."""
@@ -173,7 +177,8 @@ class JobWorker:
         of them may have been taken before: the database may be a backup that was restored. What the gateway
         does not take and what the disk does not are counted apart.
         """
-        first = attempt
+        logs.about(job_id=job_id)
+        first, has_moved = attempt, False
         refusals = stalls = 0
         while True:
             try:
@@ -184,25 +189,28 @@ class JobWorker:
                     return
                 self._desk.show(job)
                 if not await self._step(job, attempt):
+                    if has_moved and not job.stage.is_open:
+                        await self._stories.tell(job)
                     return
+                has_moved = True
             except TryLater as error:
-                log.warning("job %s: %s", job_id, error)
+                log.warning("%s", error)
                 refusals += 1
                 attempt = first
                 pause = error.after_seconds
                 await self._sleep(pause if pause is not None else pacing.growing_pause(refusals))
             except (DiscordTrouble, ChannelClosed) as error:
-                log.warning("job %s, attempt %d: %s", job_id, attempt, error)
+                log.warning("attempt %d: %s", attempt, error)
                 await self._sleep(pacing.growing_pause(attempt))
                 attempt += 1
             except StorageTrouble as error:
-                log.warning("job %s waits: %s", job_id, error.detail)
+                log.warning("the job waits: %s", error.detail)
                 self._health.notice(error.trouble, error.detail)
                 stalls += 1
                 attempt = max(attempt, 2)  # what it did may be done, and only not be written down
                 await self._sleep(pacing.growing_pause(stalls))
             except Exception:
-                log.exception("job %s, attempt %d failed unexpectedly", job_id, attempt)
+                log.exception("attempt %d failed unexpectedly", attempt)
                 await self._sleep(pacing.growing_pause(attempt))
                 attempt += 1
             else:
@@ -210,13 +218,15 @@ class JobWorker:
 
     async def _step(self, job: Job, attempt: int) -> bool:
         """Take the next step of a job; return whether there may be another."""
-        log.info("job %s is %s", job.job_id, job.stage)
+        log.info("the job is %s", job.stage)
         match job.stage:
             case Stage.QUEUED:
                 await self._order(job, attempt)
             case Stage.SUBMITTING:
                 # Only a restart finds a job here: the request may have been sent, or not.
                 await self._lose(job, "the bot stopped before it could write down the gateway's answer")
+            case Stage.RENDERING if _is_to_be_told(job, self._clock()):
+                await self._act(self._tell_late(job, attempt))
             case Stage.RENDERING:
                 self._slots(job).keep(job)  # one that was uncertain for long has none any more
                 await self._watch(job)
@@ -266,12 +276,17 @@ class JobWorker:
 
     async def _watch(self, job: Job) -> None:
         match await self._watcher.last_word(job):
-            case Finished(urls=urls, cost_micros=cost):
-                await self._store.rendered(job.job_id, urls, cost_micros=cost, now=self._clock())
+            case Finished(urls=urls, cost_micros=cost, took_seconds=took):
+                ready_at = (job.submitted_at or job.created_at) + dt.timedelta(seconds=took) if took else None
+                await self._store.rendered(
+                    job.job_id, urls, cost_micros=cost, ready_at=ready_at, now=self._clock()
+                )
             case Failed(failure=failure):
                 await self._fail(job, failure)
             case Lost(detail=detail):
                 await self._lose(job, detail)
+            case None:
+                pass  # the member is told first
 
     async def _fetch(self, job: Job) -> None:
         """Download the clip; the money settles with the commit that records it."""
@@ -313,6 +328,19 @@ class JobWorker:
             await self._write_directly(job, attempt, error)
         await self._store.told(job.job_id, job.stage)
 
+    async def _tell_late(self, job: Job, attempt: int) -> None:
+        """Say that the clip takes long; where Discord does not take it, the card says so, and that is enough.
+
+        Nobody looks at the task meanwhile, so there are few tries.
+        """
+        try:
+            await self._channels.tell(job, again=attempt > 1)
+        except (ChannelClosed, DiscordTrouble) as error:
+            if attempt < MOST_TRIES_CLOSED:
+                raise
+            log.warning("nobody could be told that it takes long: %s", error)
+        await self._store.told(job.job_id, job.stage)
+
     # Small steps they share
 
     async def _write_directly(self, job: Job, attempt: int, error: ChannelClosed | DiscordTrouble) -> str:
@@ -323,7 +351,7 @@ class JobWorker:
         try:
             await self._channels.write_directly(job)
         except ChannelClosed as closed:
-            log.warning("job %s: direct messages are closed too: %s", job.job_id, closed)
+            log.warning("direct messages are closed too: %s", closed)
             return "channel and direct messages closed; kept for /video show"
         return "channel closed; told by direct message"
 
@@ -344,6 +372,12 @@ class JobWorker:
 
     def _slots(self, job: Job) -> Slots:
         return self._lanes[job.request.model].slots
+
+
+def _is_to_be_told(job: Job, now: dt.datetime) -> bool:
+    """Whether the member should hear now that their clip takes long."""
+    tell_at = pacing.tell_at(job)
+    return tell_at is not None and now >= tell_at
 
 
 def _kept_until(job: Job) -> dt.datetime:

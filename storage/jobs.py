@@ -184,9 +184,18 @@ class JobStore(Store):
         )
 
     async def rendered(
-        self, job_id: str, urls: Sequence[str], *, cost_micros: int | None = None, now: dt.datetime
+        self,
+        job_id: str,
+        urls: Sequence[str],
+        *,
+        cost_micros: int | None = None,
+        ready_at: dt.datetime | None = None,
+        now: dt.datetime,
     ) -> Job | None:
-        """The gateway named the clip, and where it tells it what the clip cost."""
+        """The gateway named the clip, and where it tells it what the clip cost.
+
+        `ready_at` is None where nobody can say when the clip was ready: then nothing is learned from it.
+        """
         return await self._move(
             job_id,
             {Stage.RENDERING},
@@ -194,7 +203,7 @@ class JobStore(Store):
             now,
             result_urls=json.dumps(list(urls)),
             cost_micros=cost_micros,
-            rendered_at=now,
+            rendered_at=ready_at,
         )
 
     @writes
@@ -348,8 +357,10 @@ class JobStore(Store):
 
     @writes
     async def told(self, connection: AsyncConnection, job_id: str, stage: Stage) -> None:
-        """Remember that the member was told how the job ended."""
-        await connection.execute(sa.update(jobs).where(jobs.c.job_id == job_id).values(told_stage=stage))
+        """Remember that the member was told of the stage that the job is in."""
+        await connection.execute(
+            sa.update(jobs).where(jobs.c.job_id == job_id, jobs.c.stage == stage).values(told_stage=stage)
+        )
 
     # Reading
 

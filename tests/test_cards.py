@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot import cards, messages
+from bot import cards, messages, outlook
 from bot.catalogue import Catalogue
 from bot.models import (
     Account,
@@ -28,6 +28,8 @@ from bot.models import (
     Stage,
     VideoRequest,
 )
+from bot.outlook import NOTHING_KNOWN, Outlook
+from bot.timing import documented
 from tests.acting import has_card, world_with_a_waiting_job
 from tests.fake_apixo import state
 from tests.world import START, World, picture
@@ -111,9 +113,16 @@ def jobs(draw: st.DrawFn) -> Job:
     )
 
 
+def outlook_at(job: Job, now: dt.datetime) -> Outlook:
+    """What time says of a job whose model is only known from its page."""
+    if job.stage is not Stage.RENDERING or job.submitted_at is None:
+        return NOTHING_KNOWN
+    return outlook.of_rendering(documented(MODELS[job.request.model].timing), job.submitted_at, now)
+
+
 def shown(job: Job) -> tuple[str, int]:
     """Return what a card says, and how many components it is made of."""
-    view = cards.card(job, MODELS[job.request.model], START + dt.timedelta(seconds=200))
+    view = cards.card(job, MODELS[job.request.model], outlook_at(job, START + dt.timedelta(seconds=200)))
     assert view.to_components()
     texts = [item.content for item in view.walk_children() if isinstance(item, discord.ui.TextDisplay)]
     assert view.content_length() == sum(map(len, texts))
@@ -178,7 +187,7 @@ def test_each_stage_says_what_it_is_and_what_it_costs(stage: Stage) -> None:
     money = {Stage.DONE: "$5.40 spent", Stage.DELIVERING: "$5.40 spent", Stage.FAILED: "$5.40 returned"}
     money |= {Stage.CANCELLED: "$5.40 returned"}
     assert f"Quoted ≈$5.40, {money.get(stage, '$5.40 held')} · <@7>'s quota" in text
-    view = cards.card(job, MODELS[job.request.model], START)
+    view = cards.card(job, MODELS[job.request.model], NOTHING_KNOWN)
     labels = [item.label for item in view.walk_children() if isinstance(item, discord.ui.Button)]
     assert labels == {Stage.QUEUED: ["Cancel"], Stage.DONE: ["Go to the clip"]}.get(stage, [])
 
@@ -249,7 +258,7 @@ def test_a_card_of_a_slow_job_says_that_it_is_slow() -> None:
 
 
 def test_a_done_card_leads_to_the_clip() -> None:
-    view = cards.card(an_example(Stage.DONE), MODELS["apixo/sora-2-pro"], START)
+    view = cards.card(an_example(Stage.DONE), MODELS["apixo/sora-2-pro"], NOTHING_KNOWN)
     links = [item.url for item in view.walk_children() if isinstance(item, discord.ui.Button)]
     assert links == ["https://discord.com/channels/1/2/5"]
     text, _ = shown(dataclasses.replace(an_example(Stage.DONE), video_message_id=None))

@@ -40,11 +40,11 @@ def test_the_shipped_models_come_in_the_order_they_are_offered() -> None:
 
 
 @pytest.mark.parametrize(
-    ("model", "seconds", "prompt", "requests", "tasks", "first", "interval", "qualities"),
+    ("model", "seconds", "prompt", "requests", "tasks", "first", "qualities"),
     [
-        (SORA, (10, 15), 10_000, 10_000, 1_000, 180, 10, ()),
-        (PRO, (4, 8, 12), 5_000, 60, 10, 120, 5, ("720p", "1080p")),
-        (PIXAZO, (4, 8, 12), 5_000, 60, 10, 120, 5, ("720p", "1080p")),
+        (SORA, (10, 15), 10_000, 10_000, 1_000, 180, ()),
+        (PRO, (4, 8, 12), 5_000, 60, 10, 120, ("720p", "1080p")),
+        (PIXAZO, (4, 8, 12), 5_000, 60, 10, 120, ("720p", "1080p")),
     ],
 )
 def test_the_real_models_have_the_limits_of_their_pages(
@@ -55,12 +55,11 @@ def test_the_real_models_have_the_limits_of_their_pages(
     requests: int,
     tasks: int,
     first: int,
-    interval: int,
     qualities: tuple[str, ...],
 ) -> None:
     assert (model.seconds, model.prompt_limit, model.qualities) == (seconds, prompt, qualities)
     assert (model.limits.requests_per_minute, model.limits.concurrent_tasks) == (requests, tasks)
-    assert (model.timing.first_look_seconds, model.timing.interval_seconds) == (first, interval)
+    assert model.timing.first_look_seconds == first
     assert (set(model.modes), model.shapes) == (set(Mode), tuple(Shape))
     assert model.status == "doubtful"
     assert "2026-09-24" in model.note
@@ -206,7 +205,7 @@ seconds = [6]
 prompt_limit = 100
 link_hours = 24
 limits = { requests_per_minute = 60, concurrent_tasks = 10 }
-timing = { first_look_seconds = 60, interval_seconds = 5, typical_seconds = 90 }
+timing = { first_look_seconds = 60, typical_seconds = 90 }
 [models."apixo/narrow".modes.text-to-video]
 sizes = [ { shape = "portrait", quality = "1080p", send = { size = "1024*1792" } } ]
 [models."apixo/narrow".price]
@@ -337,8 +336,8 @@ PRICE = '[models."apixo/sora-2-pro".price]\nunit = "second"\n'
         (f"{PRO_TABLE}\nseconds = 4", f"{PRO_TABLE} seconds", "valid tuple"),
         (f'{PRO_TABLE}\nlimits.concurrent_tasks = "10"', f"{PRO_TABLE} limits.concurrent_tasks", "integer"),
         (
-            f"{PRO_TABLE}\ntiming.interval_seconds = 0",
-            f"{PRO_TABLE} timing.interval_seconds",
+            f"{PRO_TABLE}\ntiming.first_look_seconds = 0",
+            f"{PRO_TABLE} timing.first_look_seconds",
             "greater than 0",
         ),
         (f'{PRO_TABLE}\ngateway = "elsewhere"', f"{PRO_TABLE} gateway", "'apixo'"),

@@ -25,7 +25,6 @@ PRICE_MICROS = 500_000
 QUICK = f"""
 [models."{MODEL}".timing]
 first_look_seconds = 1
-interval_seconds = 1
 typical_seconds = 2
 """
 

@@ -31,7 +31,18 @@ from bot.gateways.base import (
     Submitted,
     json_object,
 )
-from bot.gateways.line import TOO_MANY_REQUESTS, Code, Line, TaskId, Text, links, lost, no_task, rate_limited
+from bot.gateways.line import (
+    TOO_MANY_REQUESTS,
+    Code,
+    Line,
+    TaskId,
+    Text,
+    links,
+    lost,
+    no_task,
+    rate_limited,
+    took_by_milliseconds,
+)
 from bot.models import VideoRequest
 from bot.money import MICROS_PER_DOLLAR
 
@@ -56,6 +67,8 @@ class _Data(pydantic.BaseModel):
     fail_code: Text = pydantic.Field("", alias="failCode")
     fail_message: Text = pydantic.Field("", alias="failMsg")
     error: Text = ""
+    began: Any = pydantic.Field(None, alias="createTime")
+    ended: Any = pydantic.Field(None, alias="completeTime")
 
 
 def _fields(data: object) -> object:
@@ -180,7 +193,8 @@ class ApixoGateway:
     def _of_state(self, task: _Data) -> Checked:
         match task.state.lower():
             case "success":
-                return Finished(urls=self._line.clean(_links(task)))
+                took = took_by_milliseconds(task.began, task.ended)
+                return Finished(urls=self._line.clean(_links(task)), took_seconds=took)
             case "failed":
                 return Failed(
                     failure=verdicts.of_task(

@@ -76,11 +76,13 @@ class Running:
 class Finished:
     """Rendered; the links lead to the clip, best first. They may be missing.
 
-    `cost_micros` is what the gateway says it took, where it says so.
+    `cost_micros` is what the gateway says it took, and `took_seconds` how long, by its own stopwatch: no
+    clock of another machine has a say in it. Both are None where it does not say.
     """
 
     urls: tuple[str, ...]
     cost_micros: int | None = None
+    took_seconds: float | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -1,5 +1,6 @@
 """One key's line to its gateway, and the careful reading of what comes back on it."""
 
+import datetime as dt
 from collections.abc import Mapping
 from typing import Annotated, Any, cast
 
@@ -26,6 +27,7 @@ _MOST_ID = 500
 _MOST_DIGITS = 9
 _MOST_LINK = 4096
 _MOST_LINKS = 20
+_MILLISECONDS_FROM, _MILLISECONDS_TO = 10**12, 10**13  # the years 2001 to 2286
 
 TOO_MANY_REQUESTS = 429
 _REFUSES_THE_KEY = frozenset({401, 402, 403})
@@ -104,6 +106,24 @@ def no_task(reply: Reply, code: int | None, words: str) -> NoAnswer | Missing | 
     if not reply.ok or reply.body is None:
         return NoAnswer(detail=f"HTTP {reply.status}: {words or 'no readable answer'}")
     return None
+
+
+def took_by_milliseconds(began: object, ended: object) -> float | None:
+    """Read how long a task took from two Unix times in milliseconds; None where they are none."""
+    if not isinstance(began, int) or not isinstance(ended, int) or not _MILLISECONDS_FROM <= began < ended:
+        return None
+    return (ended - began) / 1000 if ended < _MILLISECONDS_TO else None
+
+
+def took_by_dates(began: object, ended: object) -> float | None:
+    """Read how long a task took from two dates of ISO 8601; None where they are none."""
+    if not isinstance(began, str) or not isinstance(ended, str):
+        return None
+    try:
+        seconds = (dt.datetime.fromisoformat(ended) - dt.datetime.fromisoformat(began)).total_seconds()
+    except (ValueError, TypeError, OverflowError):
+        return None
+    return seconds if seconds > 0 else None
 
 
 def _text(value: object) -> str:

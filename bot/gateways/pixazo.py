@@ -25,7 +25,18 @@ from bot.gateways.base import (
     Submitted,
     json_object,
 )
-from bot.gateways.line import TOO_MANY_REQUESTS, Code, Line, TaskId, Text, links, lost, no_task, rate_limited
+from bot.gateways.line import (
+    TOO_MANY_REQUESTS,
+    Code,
+    Line,
+    TaskId,
+    Text,
+    links,
+    lost,
+    no_task,
+    rate_limited,
+    took_by_dates,
+)
 from bot.models import FailureKind, VideoRequest
 
 log = logging.getLogger(__name__)
@@ -43,6 +54,8 @@ class _Answer(pydantic.BaseModel):
     message: Text = ""
     detail: Text = ""
     output: Any = None
+    created_at: Any = None
+    completed_at: Any = None
 
     @property
     def words(self) -> str:
@@ -127,7 +140,8 @@ class PixazoGateway:
         words = self._line.plain(answer.words)
         match answer.status.upper():
             case "COMPLETED" | "SUCCEEDED" | "DONE":
-                return Finished(urls=self._line.clean(_links(answer.output)))
+                took = took_by_dates(answer.created_at, answer.completed_at)
+                return Finished(urls=self._line.clean(_links(answer.output)), took_seconds=took)
             case "FAILED" | "CANCELLED":
                 return Failed(failure=verdicts.of_task(words))
             case "ERROR":
