@@ -56,7 +56,10 @@ async def serve(app: web.Application, host: str, port: int) -> AsyncGenerator[in
     Raises:
         SettingsError: the address cannot be had.
     """
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
+    # Nothing here reads compressed bodies, or waits long for the rest of one it refused.
+    runner = web.AppRunner(
+        app, access_log=None, shutdown_timeout=1.0, auto_decompress=False, lingering_time=1.0
+    )
     await runner.setup()
     try:
         try:
