@@ -19,7 +19,7 @@ from typing import Protocol
 
 from aiohttp import web
 
-from bot import pacing
+from bot import logs, pacing
 from bot.callbacks import Callbacks
 from bot.cooldown import Cooldown
 from bot.gateways.base import Gateway
@@ -195,11 +195,12 @@ class Hooks:
         return _SOON_SECONDS if is_ordering else _AGAIN_SECONDS
 
     async def _confirm(self, job: Job, key: tuple[str, str]) -> None:
+        logs.about(job_id=job.job_id)
         tries = 1 + self._tries[key][0]
         try:
             await self._uncertain.named(job, key[1])
         except Exception:
-            log.exception("the task that the callback of job %s named could not be asked for", job.job_id)
+            log.exception("the task that the callback named could not be asked for")
         finally:
             self._asking.discard(key)
         pause = pacing.growing_pause(tries, first_seconds=_AGAIN_SECONDS, most_seconds=_MOST_AGAIN_SECONDS)

@@ -83,7 +83,7 @@ class Submitter:
         job_id, now = job.job_id, self._clock()
         match answer:
             case Accepted(task_id=task_id):
-                log.info("job %s is the gateway's task %s", job_id, task_id)
+                log.info("the gateway took it", extra={"task_id": task_id})
                 self._lanes[job.request.model].answered()
                 await self._insist(lambda: self._store.submit_accepted(job_id, task_id, now=now))
                 await self._gate.accepted(job)

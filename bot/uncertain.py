@@ -76,7 +76,7 @@ class UncertainService:
             act = RAN if job.task_id is None else LOOK
             await self._confirm(job, task_id, act=act, by=None, reason="its callback came")
         except UserError as error:
-            log.warning("job %s: its callback changes nothing: %s", job.job_id, error)
+            log.warning("the callback changes nothing: %s", error, extra={"job_id": job.job_id})
         finally:
             self._looking.discard((job.job_id, task_id))
 
@@ -158,6 +158,6 @@ class UncertainService:
         )
         if found is None:
             raise UserError(uncertain_messages.not_uncertain(await self._jobs.get(job.job_id) or job))
-        log.info("job %s is found again as task %s", job.job_id, task_id)
+        log.info("the job is found again", extra={"job_id": job.job_id, "task_id": task_id})
         self._driver.go_on(found)
         return found
