@@ -8,7 +8,7 @@ import logging
 from collections.abc import AsyncGenerator, Coroutine, Mapping, MutableMapping
 from typing import Any
 
-from bot import media, pacing
+from bot import pacing
 from bot.access import Access
 from bot.acts import Acts
 from bot.alerts import Alerts
@@ -26,6 +26,7 @@ from bot.funds import FundAdmin
 from bot.gate import Gate
 from bot.ground import Ground, open_ground
 from bot.health import Health
+from bot.hooks import Hooks
 from bot.jobs import JobService
 from bot.lane import Lane
 from bot.limits import LimitAdmin
@@ -33,6 +34,7 @@ from bot.metrics import Metrics
 from bot.models import Account, Clock, Sleep, utc_now
 from bot.notices import Notices
 from bot.oversight import Oversight
+from bot.picture_room import PictureRoom
 from bot.quotes import QuoteService
 from bot.readiness import Readiness
 from bot.reconcile import Reconciler
@@ -68,6 +70,7 @@ from storage.deletions import DeletionStore
 from storage.folder import DataFolder
 from storage.gauges import GaugeStore
 from storage.grants import GrantStore
+from storage.hooks import HookStore
 from storage.job_search import JobSearch
 from storage.jobs import JobStore
 from storage.limits import LimitStore
@@ -98,6 +101,7 @@ class App:
         desk: CardDesk,
         acts: Acts,
         folder: DataFolder,
+        hooks: Hooks,
         gauges: GaugeStore,
         health: Health,
         metrics: Metrics,
@@ -109,6 +113,7 @@ class App:
         self.delivery = delivery
         self.desk = desk
         self.folder = folder
+        self.hooks = hooks
         self.failed = asyncio.Event()
         self._acts = acts
         self._parts = parts
@@ -240,7 +245,7 @@ def _wire(ground: Ground, stack: contextlib.AsyncExitStack) -> App:
         orders=orders,
         access=access,
         availability=ground.availability,
-        pictures=media.PictureRoom(ground.folder.pictures),
+        pictures=PictureRoom(ground.folder.pictures),
         policy=ground.policy,
         driver=alerts,
         health=ground.health,
@@ -306,6 +311,16 @@ def _wire(ground: Ground, stack: contextlib.AsyncExitStack) -> App:
         clock=clock,
         sleep=sleep,
     )
+    hooks = Hooks(
+        callbacks=ground.callbacks,
+        store=HookStore(database, ground.store),
+        gateways=ground.gateways,
+        looks=way.watcher,
+        uncertain=uncertain,
+        counts=ground.metrics,
+        clock=clock,
+        sleep=sleep,
+    )
     admin = _wire_admin(
         ground,
         way,
@@ -334,6 +349,7 @@ def _wire(ground: Ground, stack: contextlib.AsyncExitStack) -> App:
         desk=way.desk,
         acts=way.acts,
         folder=ground.folder,
+        hooks=hooks,
         gauges=GaugeStore(database),
         health=ground.health,
         metrics=ground.metrics,
@@ -345,6 +361,7 @@ def _wire(ground: Ground, stack: contextlib.AsyncExitStack) -> App:
             "storage": caretaker.probe(),
             "alerts": alerts.run(),
             "uncertain": uncertain.run(),
+            "callbacks": hooks.run(),
             "requests": requests.run(),
             "balances": reconciler.run(),
             "loop": ground.metrics.watch_loop(),

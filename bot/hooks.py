@@ -173,16 +173,21 @@ class Hooks:
             while True:
                 self._news.clear()
                 pause = await self._begin(confirming)
-                moment = self._clock() + dt.timedelta(seconds=pause)
-                await news_until(self._news, moment, clock=self._clock, sleep=self._sleep)
+                if pause is None:
+                    await self._news.wait()
+                else:
+                    moment = self._clock() + dt.timedelta(seconds=pause)
+                    await news_until(self._news, moment, clock=self._clock, sleep=self._sleep)
 
-    async def _begin(self, confirming: asyncio.TaskGroup) -> float:
-        """Begin to confirm whatever is due; return after how many seconds to look again."""
+    async def _begin(self, confirming: asyncio.TaskGroup) -> float | None:
+        """Begin to confirm whatever is due; return after how many seconds to look again, if at all."""
         try:
             unconfirmed = await self._store.unconfirmed()
         except Exception:
             log.exception("the tasks that callbacks named cannot be read")
             return _AGAIN_SECONDS
+        if not unconfirmed:
+            return None
         named = {(job.job_id, job.named_task_id or ""): job for job in unconfirmed}
         now = self._clock()
         self._tries = {key: self._tries.get(key, (0, now)) for key in named}
