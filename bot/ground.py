@@ -132,6 +132,7 @@ async def open_ground(
             pauses=pauses,
             availability=availability,
             metrics=metrics,
+            times=times,
             health=health,
             clock=clock,
             sleep=sleep,
