@@ -1,4 +1,4 @@
-"""The command line: run, demo, export, doctor."""
+"""The command line: run, demo, backup, restore, export, doctor."""
 
 import argparse
 import asyncio
@@ -7,17 +7,21 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 import aiohttp
 import discord
 
-from bot import logs, web
+from bot import logs, troubles, web
 from bot.app import App, open_app
 from bot.config import Settings
-from bot.errors import SettingsError, StartupError, TokenRefused
+from bot.errors import DiskUnusable, SettingsError, StartupError, StorageTrouble, TokenRefused
+from bot.models import utc_now
+from storage.backup import write_backup
 from storage.export import write_export
 from storage.folder import DataFolder
 from storage.proof import prove_ledger
+from storage.restore import restore
 
 log = logging.getLogger("bot")
 
@@ -40,16 +44,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 from bot.sandbox import demo  # noqa: PLC0415
 
                 return asyncio.run(demo.play(settings, once=chosen.once))
-            case "doctor":
-                agrees = prove_ledger(DataFolder(settings.data_dir).database, sys.stdout)
-                return 0 if agrees else 1
             case _:
-                database = DataFolder(settings.data_dir).database
-                write_export(database, chosen.what, chosen.format, sys.stdout)
-                return 0
+                return _on_data(DataFolder(settings.data_dir), chosen)
     except StartupError as error:
         print(f"video bot: {error}", file=sys.stderr)
         return error.exit_code
+    except StorageTrouble as error:
+        print(f"video bot: {troubles.for_operator(error.trouble, error.detail)}", file=sys.stderr)
+        return DiskUnusable.exit_code
     except KeyboardInterrupt:
         return 1  # before anybody listened for signals; there is nothing to end
     except BrokenPipeError:
@@ -61,6 +63,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
 
 
+def _on_data(folder: DataFolder, chosen: argparse.Namespace) -> int:
+    """Do what needs the data folder alone."""
+    match chosen.command:
+        case "backup":
+            write_backup(folder, chosen.file, sys.stdout, now=utc_now())
+        case "restore":
+            restore(folder, chosen.file, sys.stdout, now=utc_now())
+        case "doctor":
+            return 0 if prove_ledger(folder.database, sys.stdout) else 1
+        case _:
+            write_export(folder.database, chosen.what, chosen.format, sys.stdout)
+    return 0
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m bot", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
@@ -70,6 +86,12 @@ def _parser() -> argparse.ArgumentParser:
     export = commands.add_parser("export", help="write all jobs, the ledger or the audit log to stdout")
     export.add_argument("--what", choices=("jobs", "ledger", "acts"), required=True)
     export.add_argument("--format", choices=("csv", "json"), required=True)
+    backup = commands.add_parser("backup", help="copy the database to a file, while the bot runs or not")
+    backup.add_argument("file", type=Path, help="is written whole or not at all; an older one is replaced")
+    back = commands.add_parser(
+        "restore", help="put a backup in the database's place; the bot must be stopped"
+    )
+    back.add_argument("file", type=Path, help="a file that backup wrote")
     doctor = commands.add_parser("doctor", help="check the data; exits with 1 where something does not agree")
     doctor.add_argument(
         "--ledger", action="store_true", required=True, help="sum the ledger anew and compare every total"
@@ -86,7 +108,11 @@ async def _run(settings: Settings) -> int:
     stop = _stop_on_signals()
     async with (
         open_app(settings) as app,
-        web.serve(web.build_app(app.readiness, app.numbers), settings.http_host, settings.http_port) as port,
+        web.serve(
+            web.build_app(app.readiness, app.numbers, app.hooks.routes()),
+            settings.http_host,
+            settings.http_port,
+        ) as port,
     ):
         log.info("health check on http://%s:%d/healthz", settings.http_host, port)
         token = settings.discord_token.get_secret_value()
