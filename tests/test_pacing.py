@@ -8,25 +8,123 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot import pacing
-from bot.catalogue import Catalogue, Model, Timing
+from bot.catalogue import Catalogue, Model
 from bot.pacing import CardWish, Waiting
+from bot.timing import Times
 
 START = dt.datetime(2026, 11, 21, 12, tzinfo=dt.UTC)
-TIMING = Timing(first_look_seconds=120, interval_seconds=5, typical_seconds=180)
 
 
 def after(seconds: float) -> dt.datetime:
     return START + dt.timedelta(seconds=seconds)
 
 
+def times(wait: float, median: float = 180.0, overdue: float = 900.0) -> Times:
+    return Times(median_seconds=median, spread=0.25, wait_seconds=wait, overdue_seconds=overdue)
+
+
 @pytest.mark.parametrize(
-    ("looked_at", "looks_at"),
-    [(None, 120), (after(120), 125), (after(121.5), 126.5), (after(4_000), 4_005), (after(30), 35)],
+    ("looked", "gap", "looks"),
+    [
+        # Early, for what fails fast; then not before tasks begin to end; then with the gap.
+        (None, 5, 15),
+        (15, 5, 40),
+        (16.1, 5, 40),
+        (41.2, 5, 102),
+        (102.7, 5, 107.7),
+        (102.7, 2, 104.7),
+        (300, 20, 320),
+        # A look that came late, as after a restart, is not made up for.
+        (39.9, 5, 40),
+        (40, 5, 102),
+        # Far past what is usual once a minute, and no sooner with a callback.
+        (899, 5, 904),
+        (900, 5, 960),
+        (9_000, 2, 9_060),
+        (9_000, 20, 9_060),
+    ],
 )
-def test_a_task_is_looked_at_after_the_first_wait_and_then_at_the_interval(
-    looked_at: dt.datetime | None, looks_at: float
+def test_when_a_task_is_looked_at(looked: float | None, gap: float, looks: float) -> None:
+    looked_at = None if looked is None else after(looked)
+
+    assert pacing.look_at(times(102), START, looked_at, gap) == after(looks)
+
+
+@pytest.mark.parametrize(
+    ("wait", "looked", "looks"),
+    [
+        (2.5, None, 2.5),
+        (2.5, 2.5, 5),
+        (2.5, 14, 15),
+        (0.85, 1, 1.85),
+        (30, 15, 30),
+        (30, 30, 35),
+        (30, 36, 40),
+        (8, 8, 13),
+    ],
+)
+def test_tasks_that_are_over_soon_are_looked_at_sooner(
+    wait: float, looked: float | None, looks: float
 ) -> None:
-    assert pacing.look_at(TIMING, START, looked_at) == after(looks_at)
+    looked_at = None if looked is None else after(looked)
+
+    assert pacing.look_at(times(wait), START, looked_at, 5) == after(looks)
+
+
+def test_a_look_before_the_submit_by_a_clock_that_was_set_back_counts_as_one_at_it() -> None:
+    assert pacing.look_at(times(102), START, after(-3_600), 5) == after(15)
+
+
+PRO_SPACING, SORA_SPACING = 60 / 54, 60 / 9_000
+
+
+@pytest.mark.parametrize(
+    ("watched", "spacing", "callback", "doubted", "gap"),
+    [
+        (1, PRO_SPACING, False, False, 2),
+        (2, PRO_SPACING, False, False, 5),
+        (10, PRO_SPACING, False, False, 5),
+        (225, SORA_SPACING, False, False, 2),
+        (226, SORA_SPACING, False, False, 5),
+        (1, PRO_SPACING, True, False, 20),
+        (10, PRO_SPACING, True, False, 20),
+        (10, PRO_SPACING, True, True, 5),
+        # Who has no callback does not care whether others' callbacks come.
+        (1, PRO_SPACING, False, True, 2),
+    ],
+)
+def test_how_long_a_task_is_left_alone(
+    *, watched: int, spacing: float, callback: bool, doubted: bool, gap: float
+) -> None:
+    found = pacing.gap_seconds(
+        watched=watched, spacing_seconds=spacing, has_callback=callback, is_doubted=doubted
+    )
+
+    assert found == gap
+
+
+@pytest.mark.parametrize(
+    ("refusals", "asked", "chance", "pause"),
+    [
+        (1, None, 0, 5),
+        (2, None, 0, 10),
+        (3, None, 0, 20),
+        (4, None, 0, 40),
+        (5, None, 0, 60),
+        (50, None, 0, 60),
+        (1, None, 1, 6),
+        (50, None, 0.5, 66),
+        (1, 90, 0, 90),
+        (9, 90, 0, 90),
+        (1, 90, 1, 108),
+        (1, 0, 0, 1),
+        (3, 0, 0, 4),
+    ],
+)
+def test_how_long_nothing_is_sent_after_a_429(
+    refusals: int, asked: float | None, chance: float, pause: float
+) -> None:
+    assert pacing.pause_after_refusals(refusals, asked, chance) == pytest.approx(pause)
 
 
 @pytest.mark.parametrize("model", Catalogue.load().models.values(), ids=lambda model: model.model_id)
@@ -46,17 +144,6 @@ def test_pauses_double_up_to_a_cap(tries: int, pause: float) -> None:
 
 def test_a_pause_can_have_another_cap() -> None:
     assert [pacing.growing_pause(tries, most_seconds=60.0) for tries in (1, 4, 5)] == [5, 40, 60]
-
-
-@pytest.mark.parametrize(
-    ("passed", "cells"), [(-60, 1), (0, 1), (14, 1), (30, 2), (90, 6), (165, 11), (180, 11), (9_999, 11)]
-)
-def test_the_bar_grows_with_time_and_its_last_cell_waits_for_the_clip(passed: float, cells: int) -> None:
-    assert pacing.bar_cells(TIMING, START, after(passed)) == cells
-
-
-def test_a_clip_is_expected_when_it_is_usually_ready() -> None:
-    assert pacing.expected_end(TIMING, START) == after(180)
 
 
 def waiting(name: str, member_id: int, age: float) -> Waiting:
