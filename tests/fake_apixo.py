@@ -74,6 +74,14 @@ class FakeApixo:
         assert self._runner is not None
         await self._runner.cleanup()
 
+    def callback(self, task_id: str) -> tuple[str, dict[str, Any]]:
+        """Return where a task's callback goes, and what the page says is posted there."""
+        body = self.tasks[task_id].body
+        assert body["request_type"] == "callback"
+        links = [f"http://{self.host}/files/{task_id}.mp4"]
+        ended = {"taskId": task_id, "state": "success", "resultJson": json.dumps({"resultUrls": links})}
+        return body["callback_url"], {"code": 200, "message": "success", "data": ended}
+
     @property
     def submitted(self) -> list[dict[str, Any]]:
         """The bodies of all submits that arrived, accepted or not."""

@@ -17,6 +17,8 @@ class FakePixazo:
         self.submits: deque[Answer] = deque()
         self.submitted: list[dict[str, Any]] = []
         self.accepted: list[str] = []
+        self.renders = True
+        self._webhooks: list[str | None] = []
         self._runner: web.AppRunner | None = None
 
     async def __aenter__(self) -> Self:
@@ -45,6 +47,12 @@ class FakePixazo:
             "trusted_hosts": self.host,
         }
 
+    def callback(self, request_id: str) -> tuple[str, dict[str, Any]]:
+        """Return where the callback of the newest order goes, and what of a request is posted there."""
+        address = self._webhooks[-1]
+        assert address is not None
+        return address, self._told(request_id)
+
     def hold(self, then: Answer) -> Held:
         """Answer the next order only when told to."""
         held = Held(then)
@@ -54,15 +62,21 @@ class FakePixazo:
     async def _submit(self, request: web.Request) -> web.StreamResponse:
         assert request.headers["Ocp-Apim-Subscription-Key"] == self.key
         self.submitted.append(await request.json())
+        self._webhooks.append(request.headers.get("X-Webhook-URL"))
         if self.submits:
             return await self.submits.popleft()(request)
         self.accepted.append(f"request_{len(self.accepted) + 1}")
         return web.json_response({"request_id": self.accepted[-1], "status": "QUEUED"}, status=202)
 
     async def _look(self, request: web.Request) -> web.StreamResponse:
+        request_id = request.match_info["request_id"]
+        if not self.renders:
+            return web.json_response({"request_id": request_id, "status": "PROCESSING"})
+        return web.json_response(self._told(request_id))
+
+    def _told(self, request_id: str) -> dict[str, Any]:
         output = {"media_url": [f"http://{self.host}/files/clip.mp4"]}
-        answer = {"request_id": request.match_info["request_id"], "status": "COMPLETED", "output": output}
-        return web.json_response(answer)
+        return {"request_id": request_id, "status": "COMPLETED", "output": output}
 
     async def _file(self, _: web.Request) -> web.StreamResponse:
         return web.FileResponse(CLIP)

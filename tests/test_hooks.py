@@ -268,7 +268,7 @@ async def test_a_body_that_does_not_end_is_not_waited_for(place: Place) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", place.port)
 
     writer.write(head.encode())
-    answer = await asyncio.wait_for(reader.read(), 5)
+    answer = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)
     writer.close()
 
     assert answer.startswith(b"HTTP/1.1 408 ")

@@ -15,21 +15,26 @@ from collections.abc import AsyncGenerator, Callable, Coroutine
 from pathlib import Path
 from typing import Any, cast
 
+import aiohttp
 import discord
 import simcord
+from aiohttp import web
 from discord import app_commands
 from PIL import Image
+from yarl import URL
 
 from bot.app import App, open_app
 from bot.config import Settings
 from bot.errors import UserError
 from bot.models import Job, Stage
+from bot.web import serve
 from storage.database import Database
 from storage.jobs import JobStore
 from tests.books import put_fresh_database
 from tests.fake_apixo import FakeApixo
 
 START = dt.datetime(2026, 11, 21, 12, 0, tzinfo=dt.UTC)
+PUBLIC_URL = "https://bot.example"
 MOST_STEPS = 20_000
 BREATH = 0.001  # real seconds that the disk gets at a time
 MOST_BREATHS = 200  # for a paid answer, which a test may hold back
@@ -123,6 +128,15 @@ class World:
         self.app = await self._process.begin(**settings)
         await self.env.restart_bot(self.app.bot)
         self.app.start()
+
+    async def call_back(self, callback: tuple[str, dict[str, Any]]) -> int:
+        """Let a gateway post a callback to its address; return the status it gets for an answer."""
+        address, body = callback
+        url = URL(address)
+        assert url.origin() == URL(PUBLIC_URL).origin()
+        local = url.with_scheme("http").with_host("127.0.0.1").with_port(self._process.port)
+        async with aiohttp.ClientSession() as session, session.post(local, json=body) as answer:
+            return answer.status
 
     def delete_card(self, job: Job) -> None:
         """Let somebody delete the job's card."""
@@ -249,7 +263,9 @@ async def open_world(
 
 
 class Process:
-    """What a process of the bot is in these tests: everything that `open_app` opens."""
+    """What a process of the bot is in these tests: all that `open_app` opens, and whom gateways call."""
+
+    port = 0
 
     def __init__(self, settings: Settings, time: SteppedTime) -> None:
         self._settings = settings
@@ -259,7 +275,12 @@ class Process:
     async def begin(self, **changed: Any) -> App:
         settings = Settings(**{**self._settings.model_dump(), **changed})
         opened = open_app(settings, clock=self._time.now, sleep=self._time.sleep)
-        return await self._open.enter_async_context(opened)
+        app = await self._open.enter_async_context(opened)
+        if settings.public_url is not None:
+            site = web.Application()
+            site.add_routes(app.hooks.routes())
+            self.port = await self._open.enter_async_context(serve(site, "127.0.0.1", 0))
+        return app
 
     async def end(self) -> None:
         await self._open.aclose()
