@@ -4,25 +4,16 @@ import asyncio
 import dataclasses
 import secrets
 from typing import Protocol
+from weakref import WeakValueDictionary
 
-from bot import approval_messages, media, messages, money_messages, quote_messages, receipts
+from bot import approval_messages, messages, money_messages, quote_messages, receipts
 from bot.access import Access, Asking
 from bot.availability import Availability
 from bot.catalogue import Model
 from bot.errors import ModelUnavailable, NoSuchJob, OverLimit, UserError
 from bot.health import Health
-from bot.models import (
-    Clock,
-    Draft,
-    DraftStage,
-    Job,
-    Mode,
-    NewJob,
-    Picture,
-    Shape,
-    Upload,
-    VideoRequest,
-)
+from bot.models import Clock, Draft, DraftStage, Job, Mode, NewJob, Picture, Upload, VideoRequest
+from bot.picture_room import PictureRoom, check_upload_size
 from bot.quotas import Policy
 from bot.wishes import Order, read_prompt
 from storage.jobs import JobStore
@@ -58,7 +49,7 @@ class JobService:
         orders: OrderStore,
         access: Access,
         availability: Availability,
-        pictures: media.PictureRoom,
+        pictures: PictureRoom,
         policy: Policy,
         driver: Driver,
         health: Health,
@@ -74,6 +65,7 @@ class JobService:
         self._health = health
         self._clock = clock
         self._files = asyncio.Semaphore(_FILES_AT_ONCE)
+        self._turns = WeakValueDictionary[tuple[int, int], asyncio.Lock]()
         self._closing = False
 
     def close(self) -> None:
@@ -104,7 +96,7 @@ class JobService:
         picture = None
         if order.picture is not None:
             with self._health.noticing():
-                request, picture = await self._pictured(order.picture, model, request, shape=order.shape)
+                request, picture = await self._pictured(order, order.picture, model, request)
         outcome = await self._orders.place(
             NewJob(
                 job_id=new_id(),
@@ -164,17 +156,20 @@ class JobService:
         return outcome
 
     async def _pictured(
-        self, upload: Upload, model: Model, request: VideoRequest, *, shape: Shape | None
+        self, order: Order, upload: Upload, model: Model, request: VideoRequest
     ) -> tuple[VideoRequest, Picture]:
         """Fit the picture to the order, and without a wanted shape the order to the picture."""
-        media.check_upload_size(upload.size)
-        async with self._files:
+        check_upload_size(upload.size)
+        sizes = {
+            one: model.size(dataclasses.replace(request, shape=one)).pixels
+            for one in ([order.shape] if order.shape is not None else model.shapes)
+        }
+        # One picture of a person at a time: hard ones of one must not keep everybody else waiting.
+        turn = self._turns.setdefault((order.server_id, order.user_id), asyncio.Lock())
+        async with turn, self._files:
             data = await upload.read()
-            if shape is None:
-                own = await self._pictures.measure(data)
-                request = dataclasses.replace(request, shape=own if own in model.shapes else request.shape)
-            pixels = model.size(request).pixels
-            return request, await self._pictures.fit(data, shape=request.shape, pixels=pixels)
+            fitted, picture = await self._pictures.fit(data, sizes=sizes, otherwise=request.shape)
+        return dataclasses.replace(request, shape=fitted), picture
 
     async def get(self, job_id: str, *, server_id: int, user_id: int, staff: bool = False) -> Job:
         """Return a job that this person may see: their own, or for staff any of the server.

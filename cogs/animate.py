@@ -7,12 +7,13 @@ import discord
 from discord import app_commands, ui
 from discord.ext import commands
 
-from bot import media, messages
+from bot import messages
 from bot.catalogue import Model
 from bot.client import SoraBot
 from bot.errors import BadOrder
 from bot.jobs import JobService
 from bot.models import Mode
+from bot.picture_room import check_upload_size
 from cogs.ordering import first_picture, order, upload
 
 FORM_SECONDS = 15 * 60  # as long as an interaction's token lives
@@ -43,7 +44,7 @@ class AnimateCog(commands.Cog):
         picture, note = first_picture(message.attachments or forwarded)
         if picture is None:
             raise BadOrder("This message has no picture attached.")
-        media.check_upload_size(picture.size)
+        check_upload_size(picture.size)
         offers = [_option(*offer) for offer in self._jobs.offers(Mode.IMAGE)]
         if not offers:
             raise BadOrder("No model that takes pictures can be ordered now; `/video models` says why.")
