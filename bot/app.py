@@ -30,7 +30,6 @@ from bot.hooks import Hooks
 from bot.jobs import JobService
 from bot.lane import Lane
 from bot.limits import LimitAdmin
-from bot.metrics import Metrics
 from bot.models import Account, Clock, Sleep, utc_now
 from bot.notices import Notices
 from bot.oversight import Oversight
@@ -103,8 +102,8 @@ class App:
         folder: DataFolder,
         hooks: Hooks,
         gauges: GaugeStore,
+        numbers: Scrape,
         health: Health,
-        metrics: Metrics,
         parts: Mapping[str, Coroutine[Any, Any, None]],
     ) -> None:
         self.bot = bot
@@ -118,7 +117,7 @@ class App:
         self._acts = acts
         self._parts = parts
         self._tasks: list[asyncio.Task[None]] = []
-        self.numbers = Scrape(metrics, gauges)
+        self.numbers = numbers
         self.readiness = Readiness(store=gauges, session=bot, health=health, idle_parts=self._idle_parts)
 
     def start(self) -> None:
@@ -341,6 +340,7 @@ def _wire(ground: Ground, stack: contextlib.AsyncExitStack) -> App:
     buttons = (*BUTTONS, *QUOTE_BUTTONS, *APPROVAL_BUTTONS, *OVERSIGHT_BUTTONS, *MONEY_BUTTONS)
     bot.attach(jobs, quotes, approvals, cogs, buttons)
     keep = dt.timedelta(days=ground.settings.keep_days)
+    gauges = GaugeStore(database)
     return App(
         bot=bot,
         jobs=jobs,
@@ -350,9 +350,9 @@ def _wire(ground: Ground, stack: contextlib.AsyncExitStack) -> App:
         acts=way.acts,
         folder=ground.folder,
         hooks=hooks,
-        gauges=GaugeStore(database),
+        gauges=gauges,
+        numbers=Scrape(ground.metrics, gauges, clock=clock),
         health=ground.health,
-        metrics=ground.metrics,
         parts={
             "worker": way.worker.run(),
             "gate": way.gate.run(),

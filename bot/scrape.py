@@ -1,30 +1,34 @@
 """What /metrics shows: the counters as they are, and what stands in the database every few seconds."""
 
 import asyncio
+import datetime as dt
 import logging
 
 from bot.metrics import Metrics
+from bot.models import Clock
 from storage.gauges import GaugeStore
 
 log = logging.getLogger(__name__)
 
-KEEP_SECONDS = 5.0
+KEEP = dt.timedelta(seconds=5)
 MOST_SECONDS = 2.0
 
 
 class Scrape:
-    """Reads the database at most once in `KEEP_SECONDS`, whoever asks; without it, the numbers stay."""
+    """Reads the database at most once while `KEEP` lasts, whoever asks; without it, the numbers stay."""
 
-    def __init__(self, metrics: Metrics, store: GaugeStore) -> None:
+    def __init__(self, metrics: Metrics, store: GaugeStore, *, clock: Clock) -> None:
         self._metrics = metrics
         self._store = store
         self._reading: asyncio.Task[None] | None = None
-        self._read_at = float("-inf")  # of the event loop's time, which nobody sets
+        self._clock = clock
+        self._read_at: dt.datetime | None = None
 
     async def page(self) -> bytes:
         """Return the page; a database that does not answer holds it up for a moment only."""
-        now = asyncio.get_running_loop().time()
-        if self._reading is None and now - self._read_at >= KEEP_SECONDS:
+        now = self._clock()
+        is_fresh = self._read_at is not None and abs(now - self._read_at) < KEEP
+        if self._reading is None and not is_fresh:
             self._read_at = now
             self._reading = asyncio.create_task(self._read(), name="metrics")
         if self._reading is not None:

@@ -18,7 +18,6 @@ from typing import Any, cast
 import aiohttp
 import discord
 import simcord
-from aiohttp import web
 from discord import app_commands
 from PIL import Image
 from yarl import URL
@@ -27,7 +26,7 @@ from bot.app import App, open_app
 from bot.config import Settings
 from bot.errors import UserError
 from bot.models import Job, Stage
-from bot.web import serve
+from bot.web import build_app, serve
 from storage.database import Database
 from storage.jobs import JobStore
 from tests.books import put_fresh_database
@@ -277,8 +276,7 @@ class Process:
         opened = open_app(settings, clock=self._time.now, sleep=self._time.sleep)
         app = await self._open.enter_async_context(opened)
         if settings.public_url is not None:
-            site = web.Application()
-            site.add_routes(app.hooks.routes())
+            site = build_app(app.readiness, app.numbers, app.hooks.routes())
             self.port = await self._open.enter_async_context(serve(site, "127.0.0.1", 0))
         return app
 
