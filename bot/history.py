@@ -83,12 +83,16 @@ def no_earlier_than(moment: dt.datetime, now: dt.datetime, *, created_at: dt.dat
 
 
 def _began_at(job: Job) -> dt.datetime:
-    """Return since when there is something to post of the job's stage."""
+    """Return since when there may be something posted of the job's stage.
+
+    A restored backup fetches a clip once more that was posted long ago, so for an ending it is not the
+    moment written down with it but the submit, which comes before any.
+    """
     since = {
         Stage.RENDERING: job.submitted_at,
         Stage.UNCERTAIN: job.uncertain_at,
-        Stage.DELIVERING: job.fetched_at,
-        Stage.FAILED: job.finished_at,
+        Stage.DELIVERING: job.submitted_at,
+        Stage.FAILED: job.submitted_at or job.finished_at,
     }
     return since.get(job.stage) or job.created_at
 

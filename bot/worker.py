@@ -132,7 +132,9 @@ class JobWorker:
             self._start(job, attempt=2)
         self._has_resumed = True
         while True:
-            self._start(await self._arrivals.get(), attempt=1)
+            job = await self._arrivals.get()
+            # What comes back out of `uncertain` may have been posted before, as may what is resumed.
+            self._start(job, attempt=1 if job.stage is Stage.QUEUED else 2)
 
     async def stop(self) -> None:
         """Take no more steps; acts that are under way go on. `run` must have ended."""

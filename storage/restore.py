@@ -166,8 +166,8 @@ def _told(restored: Restored, kept: Path | None) -> list[str]:
     lines: list[str] = []
     if restored.written_until is not None:
         lines.append(
-            f"It was written until {restored.written_until:%Y-%m-%d %H:%M} UTC. What was ordered after that is not "
-            "in it: no clip of it is delivered any more, and its money is in no report."
+            f"It was written until {restored.written_until:%Y-%m-%d %H:%M} UTC. What was ordered later "
+            "is not in it: no clip of it is delivered any more, and its money is in no report."
         )
     if kept is not None:
         lines.append(f"The database that was here is kept as {kept.name}.")
