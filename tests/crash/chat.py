@@ -1,14 +1,18 @@
 """The Discord in which the bot is killed: every request passes the trap, and orders are noted."""
 
+import asyncio
+import contextlib
 import json
 import re
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeAlias
 
 from aiohttp import web
 
 from tests.crash.traps import Gone, Moment, Trap, watched
 from tests.discord_server import BOT, DiscordServer, texts
+
+Listener: TypeAlias = Callable[[str, dict[str, Any]], None]
 
 _KINDS = {
     "_me": "login",
@@ -22,6 +26,7 @@ _KINDS = {
     "_fetch_guild": "read server",
     "_file": "read picture",
 }
+_READY_WAITS_SECONDS = 4.0
 _IS_COMPONENTS_V2 = 1 << 15
 _JOB = re.compile(r"[Jj]ob `(\w+)`")
 
@@ -33,7 +38,7 @@ class CrashDiscord(DiscordServer):
         super().__init__()
         self._trap = trap
         self.strays: list[str] = []
-        self.on_post: Callable[[str, dict[str, Any]], None] = lambda *_: None
+        self.on_post: Listener = lambda *_: None
 
     def middlewares(self) -> list[Any]:
         """Watch what comes and goes."""
@@ -71,14 +76,13 @@ class CrashDiscord(DiscordServer):
             return
         try:
             await self._trap.passes("identify", Moment.ARRIVED)
+            if self._trap.waits_for == "read server":  # asked for only before READY names it
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._trap.struck.wait(), _READY_WAITS_SECONDS)
             await super()._hear(socket, said)
             await self._trap.passes("identify", Moment.ANSWERED)
         except Gone:
             return
-
-    def greet(self) -> list[tuple[str, dict[str, Any]]]:
-        """Tell of the server; where the bot shall have to ask for it, say nothing."""
-        return [] if self._trap.waits_for == "read server" else super().greet()
 
 
 def _kind_of_post(payload: dict[str, Any], attachments: list[dict[str, Any]]) -> str:

@@ -30,7 +30,7 @@ COMMON: list[Chain] = [
     (Boundary("post card", ANSWERED),),
     (Boundary("post card", DONE), Boundary("read channel", ARRIVED)),
     (Boundary("post clip", DONE), Boundary("read channel", ANSWERED)),
-    # A server is asked for only where a clip waits for a bot that was not told of it yet.
+    # A server is asked for only where a clip waits for a bot that is not READY yet.
     (Boundary("post clip", ARRIVED), Boundary("read server", ARRIVED)),
     (Boundary("download", ANSWERED), Boundary("read server", ANSWERED)),
     (Boundary("post clip", ANSWERED),),

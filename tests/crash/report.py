@@ -65,7 +65,8 @@ def written(ended: Ended) -> str:
         str(kill.at or "at a random instant") for outcome in ended.outcomes for kill in outcome.kills
     )
     lines += [f"  {count:4} {boundary}" for boundary, count in sorted(by_boundary.items())]
-    lines += [f"     0 {boundary}" for boundary in sorted(ended.missed)]
+    if ended.missed:
+        lines.append(f"  not met: {', '.join(map(str, sorted(ended.missed)))}")
     for outcome in ended.outcomes:
         ready = outcome.seconds_to_ready or [0.0]
         stages = ", ".join(f"{count} {stage}" for stage, count in sorted(outcome.stages.items()))

@@ -76,8 +76,8 @@ def watched(trap: Trap, kind_of: KindOf) -> Callable[[web.Request, Handler], Awa
 
     @web.middleware
     async def watch(request: web.Request, handler: Handler) -> web.StreamResponse:
-        kind = await kind_of(request)
         try:
+            kind = await kind_of(request)
             await trap.passes(kind, Moment.ARRIVED)
             response = await handler(request)
             await trap.passes(kind, Moment.DONE)

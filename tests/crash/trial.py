@@ -33,7 +33,6 @@ _MODELS = "".join(
     f"""
 [models."{model}".timing]
 first_look_seconds = 1
-interval_seconds = 1
 typical_seconds = 2
 [models."{model}".limits]
 requests_per_minute = {per_minute}
@@ -130,7 +129,7 @@ class Trial:
                         misses[target] += 1
                         if misses[target] < MOST_MISSES:
                             left.insert(min(len(left), 3), target)
-                    if self._outcome.complaints:
+                    if self._outcome.complaints or self._gateways.complaints:
                         break
             finally:
                 ordering.cancel()
@@ -220,14 +219,20 @@ class Trial:
             await asyncio.wait_for(self._discord.ready.wait(), LONGEST_START_SECONDS)
         await asyncio.sleep(LONGEST_LIFE_SECONDS)
 
+    async def _until_ready(self, process: asyncio.subprocess.Process) -> None:
+        ended = asyncio.create_task(process.wait())
+        ready = asyncio.create_task(self._discord.ready.wait())
+        await asyncio.wait({ended, ready}, timeout=LONGEST_START_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+        ended.cancel()
+        ready.cancel()
+
     # The end
 
     async def _finish(self) -> None:
         """Let the bot live until nothing is left to do, or nothing has moved for long; then stop it."""
         process = await self._start()
         try:
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._discord.ready.wait(), LONGEST_START_SECONDS)
+            await self._until_ready(process)
             seen: object = None
             moved_at = time.monotonic()
             while process.returncode is None and time.monotonic() - moved_at < self._settle_seconds:
@@ -240,7 +245,8 @@ class Trial:
                     break
                 if jobs != seen:
                     seen, moved_at = jobs, time.monotonic()
-            process.send_signal(signal.SIGTERM)
+            if process.returncode is None:
+                process.send_signal(signal.SIGTERM)
             code = await asyncio.wait_for(process.wait(), 20)
             if code != 0:
                 self._outcome.complaints.append(f"the bot stopped with {code}")
