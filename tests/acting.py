@@ -1,14 +1,17 @@
 """What several tests need to act on a world: other channels, operators, files and rushes."""
 
 import contextlib
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import discord
 from simcord import interactions
 from simcord.backend import serializers
-from simcord.enums import InteractionType
+from simcord.backend.models import Overwrite
+from simcord.enums import InteractionType, OverwriteType
 from simcord.results import InteractionResult
 
 from bot.availability import Availability
@@ -161,3 +164,30 @@ async def at_once(world: World, *uses: tuple[Any, str, dict[str, str]]) -> list[
     await come_to_rest()  # SimCord's own way to wait takes long where many things happen at once
     await world.env.settle(timeout=20)
     return [backend.get_message(record.channel_id, record.message_id).content for record in records]
+
+
+def lose_answer(
+    world: World, path: str, *, method: str = "POST", meanwhile: Callable[[], object] = lambda: None
+) -> None:
+    """Let Discord do what the next such request asks for, and the connection break before it says so."""
+    http = world.app.bot.http
+    ask = http.request
+    lost: list[str] = []
+
+    async def request(route: Any, **more: Any) -> Any:
+        answer = await ask(route, **more)
+        if route.method == method and fnmatch(route.url.split("/api/v10")[-1], path) and not lost:
+            lost.append(path)
+            meanwhile()
+            raise aiohttp.ServerDisconnectedError
+        return answer
+
+    http.request = request  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def deny(world: World, *permissions: str) -> None:
+    """Take permissions from the bot in the world's channel."""
+    denied = discord.Permissions(**dict.fromkeys(permissions, True)).value
+    me = world.env.backend.bot_user.id
+    overwrite = Overwrite(target_id=me, type=OverwriteType.MEMBER, deny=denied)
+    world.env.backend.set_overwrite(world.channel.id, overwrite)

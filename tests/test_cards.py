@@ -157,14 +157,33 @@ def test_a_card_fits_and_lets_no_foreign_word_act(job: Job) -> None:
     assert_inert(text, job)
 
 
+TOLD = (Stage.RENDERING, Stage.UNCERTAIN, Stage.DELIVERING, Stage.FAILED)
+
+
+def told(job: Job, stage: Stage) -> str:
+    job = dataclasses.replace(job, stage=stage)
+    return messages.delivered(job) if stage is Stage.DELIVERING else messages.told(job)
+
+
+@given(jobs(), jobs())
+def test_what_was_told_of_a_job_is_known_again_and_taken_for_nothing_else(before: Job, now: Job) -> None:
+    """Between a crash and the next start a refund or a forgotten member may change the words."""
+    other = dataclasses.replace(now, job_id="abcdefgh24")
+    for stage in TOLD:
+        content = told(before, stage)
+        known = {one for one in TOLD if messages.tells(content, dataclasses.replace(now, stage=one))}
+        assert known == {stage}
+        assert not any(messages.tells(content, dataclasses.replace(other, stage=one)) for one in TOLD)
+    assert not any(messages.tells("", dataclasses.replace(now, stage=one)) for one in TOLD)
+
+
 @given(jobs(), st.sampled_from([None, 100, 10**9]))
 def test_every_message_about_a_job_fits_and_lets_no_foreign_word_act(
     job: Job, clip_bytes: int | None
 ) -> None:
     texts = [
         messages.acknowledged(job),
-        messages.told(job),
-        messages.delivered(job),
+        *(told(job, stage) for stage in TOLD),
         messages.cancelled(job, by=2),
         messages.cannot_stop(job),
         messages.job_page(job, clip_bytes=clip_bytes, limit=1000),

@@ -1,0 +1,213 @@
+"""Whatever Discord forgets or does not say, a message is posted once: the channel is read before a repeat."""
+
+import asyncio
+import dataclasses
+import datetime as dt
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any
+
+import discord
+import pytest
+from simcord.builders import UserHandle
+
+from bot.history import no_earlier_than
+from bot.models import FailureKind, Stage
+from tests.acting import deny, lose_answer
+from tests.fake_apixo import envelope, state
+from tests.world import START, World, open_world, picture
+
+UNKNOWN = envelope(None, code=404, status=404, message="task not found")
+POSTS = "/channels/*/messages"
+HOUR, DAY = dt.timedelta(hours=1), dt.timedelta(days=1)
+
+
+def at(moment: dt.datetime) -> int:
+    return discord.utils.time_snowflake(moment)
+
+
+CARD = at(START + dt.timedelta(seconds=2))
+
+
+@pytest.mark.parametrize(
+    ("moment", "now", "sign", "until"),
+    [
+        (START + DAY, START + 2 * DAY, CARD, at(START + DAY - HOUR)),
+        (START + HOUR / 2, START + HOUR, CARD, CARD),
+        # Without a card, and without anything to tell the clock by.
+        (START, START + DAY, at(START), at(START)),
+        (START + DAY, START + 2 * DAY, 0, at(START + DAY - HOUR)),
+        # The clock is an hour and a day ahead of Discord's: the card seems to be older than its job.
+        (START + DAY, START + 2 * DAY, at(START - HOUR), at(START + DAY - 2 * HOUR)),
+        (START + 2 * DAY, START + 3 * DAY, at(START - DAY), at(START + DAY - HOUR)),
+        # It was ahead when the moment was written down, and is right again.
+        (START + 9 * DAY, START + DAY, CARD, CARD),
+    ],
+)
+def test_how_far_back_a_channel_is_read(moment: dt.datetime, now: dt.datetime, sign: int, until: int) -> None:
+    assert no_earlier_than(moment, now, created_at=START, sign=sign) == until
+
+
+def with_discords_clock_right(world: World) -> None:
+    """SimCord's clock is its own; let it say what ours does, so that ids tell the time."""
+    backend = world.env.backend
+    backend.advance_clock((world.time.now() - backend.clock.now()).total_seconds())
+
+
+def chatter(world: World, count: int) -> None:
+    for number in range(count):
+        world.env.backend.create_message(world.channel.id, world.other.id, f"Chatter {number}")
+
+
+def looks(world: World) -> list[Any]:
+    """The requests that read the channel."""
+    path = f"/channels/{world.channel.id}/messages"
+    return [one for one in world.env.http_requests if one.method == "GET" and one.path == path]
+
+
+def clips(world: World) -> list[discord.Message]:
+    return [message for message in world.answers() if message.attachments]
+
+
+def direct_messages(world: World) -> list[str]:
+    person = UserHandle(world.env, world.env.backend.get_user(world.member.id))
+    return [message.content for message in person.dm_channel.history()]
+
+
+async def doing(world: World, act: Coroutine[Any, Any, Any]) -> Any:
+    """Let time pass while the bot does something; return what comes of it."""
+    task = asyncio.create_task(act)
+    await world.until(task.done)
+    return await task
+
+
+async def test_a_clip_whose_answer_was_lost_is_found_behind_whatever_was_said_since(world: World) -> None:
+    with_discords_clock_right(world)
+    chatter(world, 150)
+    await world.create(prompt="A fox runs")
+    await world.reached(Stage.RENDERING)
+    lose_answer(world, POSTS, meanwhile=lambda: chatter(world, 320))
+    await world.settled()
+    (message,) = clips(world)
+    job = await world.job()
+    assert (job.stage, job.video_message_id) == (Stage.DONE, message.id)
+    assert len(looks(world)) == 4
+
+
+async def test_a_clip_that_never_arrived_costs_one_look_however_old_the_channel_is(world: World) -> None:
+    with_discords_clock_right(world)
+    chatter(world, 320)
+    world.env.backend.advance_clock(3600)
+    await world.create(prompt="A fox runs")
+    await world.reached(Stage.RENDERING)
+    world.env.inject_error("POST", POSTS, status=502)
+    await world.settled()
+    assert len(clips(world)) == 1
+    assert len(looks(world)) == 1
+
+
+async def test_a_card_whose_answer_was_lost_is_posted_once(world: World) -> None:
+    lose_answer(world, POSTS)
+    await world.create(prompt="It moves", image=("hills.png", picture()))
+    await world.settled()
+    assert (await world.job()).stage is Stage.DONE
+    assert len(world.posts()) == 2
+
+
+async def test_a_card_of_an_order_by_mention_is_found_by_the_line_that_names_its_job(world: World) -> None:
+    """As after a database that was put back from a copy: the card has moved on and has no button any more."""
+    await world.member.send(world.channel, f"{world.app.bot.user.mention} A fox runs")
+    await world.settled()
+    job = await world.job()
+    queued = dataclasses.replace(job, stage=Stage.QUEUED, card_message_id=None)
+    assert await doing(world, world.app.delivery.post_card(queued, again=True)) == job.card_message_id
+    assert "Cancel" not in await world.card()
+
+
+@pytest.mark.parametrize("stage", [Stage.FAILED, Stage.UNCERTAIN])
+async def test_an_end_whose_answer_was_lost_is_told_once(stage: Stage, world: World) -> None:
+    failed = [state("failed", failCode="CONTENT_VIOLATION")]
+    world.gateway.looks.extend(failed if stage is Stage.FAILED else [UNKNOWN] * 5)
+    await world.create(prompt="A fox runs")
+    await world.reached(Stage.RENDERING)
+    lose_answer(world, POSTS)
+    await world.settled()
+    job = await world.job()
+    assert job.told_stage is stage
+    assert len(world.answers()) == 1
+
+
+async def test_what_was_told_of_one_stage_is_not_taken_for_what_is_told_of_another(world: World) -> None:
+    world.gateway.looks.extend([UNKNOWN] * 5)
+    await world.create(prompt="A fox runs")
+    await world.settled()
+    hangs = await world.job()
+    assert hangs.stage is Stage.UNCERTAIN
+    (told,) = world.answers()
+    for stage, moments in [
+        (Stage.DELIVERING, {"fetched_at": world.time.now()}),
+        (Stage.FAILED, {"finished_at": world.time.now()}),
+    ]:
+        moved = dataclasses.replace(hangs, stage=stage, **moments)
+        deliver = world.app.delivery.deliver if stage is Stage.DELIVERING else world.app.delivery.tell
+        await doing(world, deliver(moved, again=True))
+    assert len(world.answers()) == 3
+    assert world.answers()[0].id == told.id
+
+
+async def test_nothing_is_posted_again_where_the_bot_may_no_longer_read(world: World) -> None:
+    await world.create(prompt="A fox runs")
+    await world.reached(Stage.RENDERING)
+    lose_answer(world, POSTS, meanwhile=lambda: deny(world, "read_message_history"))
+    await world.until_idle()
+    job = await world.job()
+    assert (job.stage, job.video_message_id) == (Stage.DONE, None)
+    assert len(clips(world)) == 1
+    (told,) = direct_messages(world)
+    assert f"`/video show job:{job.job_id}` gives you the clip" in told
+
+
+async def test_no_second_card_is_posted_where_the_bot_may_no_longer_read(world: World) -> None:
+    lose_answer(world, POSTS, meanwhile=lambda: deny(world, "read_message_history"))
+    await world.create(prompt="A fox runs")
+    await world.until_idle()
+    job = await world.job()
+    assert (job.stage, job.failure.kind) == (Stage.FAILED, FailureKind.NO_CARD)
+    assert world.gateway.submitted == []
+    assert await world.sums() == (0, 0)
+    assert len([message for message in world.posts() if message.components]) == 1
+
+
+async def test_a_channel_that_is_truly_empty_is_posted_to_again(world: World) -> None:
+    await world.create(prompt="A fox runs")
+    world.delete_card(await world.reached(Stage.RENDERING))
+    world.env.inject_error("POST", POSTS, status=502)
+    await world.settled()
+    assert len(clips(world)) == len(world.posts()) == len(looks(world)) == 1
+
+
+async def test_a_direct_message_whose_answer_was_lost_is_written_once(world: World) -> None:
+    await world.create(prompt="A fox runs")
+    await world.reached(Stage.RENDERING)
+    world.env.backend.delete_channel(world.channel.id)
+    lose_answer(world, POSTS)
+    await world.until_idle()
+    assert (await world.job()).stage is Stage.DONE
+    assert len(direct_messages(world)) == 1
+
+
+async def test_a_job_in_a_thread_of_a_killed_process_ends_with_one_card_and_one_clip(tmp_path: Path) -> None:
+    async with open_world(tmp_path, started=False) as world:
+        world.env.backend.create_thread(world.channel.id, "a thread", world.member.id)
+        await world.env.settle()
+        (thread,) = world.channel.threads
+        await world.member.slash(thread, "video create", prompt="A fox runs")
+        await world.app.delivery.post_card(await world.job())
+        world.app.start()
+        await world.reached(Stage.RENDERING)
+        lose_answer(world, POSTS)
+        await world.settled()
+        card, clip = [message for message in thread.history() if message.author.bot]
+        job = await world.job()
+        assert (job.card_message_id, job.video_message_id) == (card.id, clip.id)
+        assert clip.reference.message_id == card.id
