@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator, Callable, Mapping
 from typing import Any, Literal, TypeAlias
 from urllib.parse import parse_qs, urlsplit
 
-End: TypeAlias = Literal["close", "keep", "reset", "hang", "endless"]
+End: TypeAlias = Literal["close", "keep", "reset", "hang", "endless", "trickle"]
 _TLS_HANDSHAKE = b"\x16"
 
 
@@ -98,6 +98,11 @@ class HostileServer:
                 writer.transport.abort()
             case "hang":
                 await reader.read()
+            case "trickle":
+                while not reader.at_eof():
+                    writer.write(b" ")
+                    await writer.drain()
+                    await asyncio.sleep(0.02)
             case "endless":
                 while not reader.at_eof():
                     writer.write(b" " * 65536)

@@ -1,10 +1,19 @@
 import gzip
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from aiohttp.abc import AbstractResolver, ResolveResult
 
-from bot.gateways.download import ClipFetcher, FetchError, is_public, is_trusted
+from bot.gateways.download import (
+    ClipFetcher,
+    FetchError,
+    PublicResolver,
+    is_name,
+    is_public,
+    is_trusted,
+)
 from tests.gateway_server import Answer, HostileServer, Seen, answer, closed_port, serving
 
 HEAD = b"\0\0\0\x18ftypisom\0\0\2\0isomiso2"
@@ -78,10 +87,11 @@ async def test_no_key_no_cookie_and_no_wish_for_compression_is_sent_anywhere(tar
     ids=["HTML", "nothing", "half a head", "a picture", "a compressed clip"],
 )
 async def test_what_is_no_mp4_by_its_bytes_is_refused_for_good(target: Path, body: bytes) -> None:
-    async with serving(answer(200, body, {"Content-Type": "video/mp4"})) as server:
-        error = await trouble(fetcher(server), target, f"{server.origin}/v.mp4")
-    assert str(error) == "the link leads to something that is no MP4 video"
-    assert error.lasting
+    for headers in ({"Content-Type": "video/mp4"}, {"Content-Encoding": "gzip"}):
+        async with serving(answer(200, body, headers)) as server:
+            error = await trouble(fetcher(server), target, f"{server.origin}/v.mp4")
+        assert str(error) == "the link leads to something that is no MP4 video"
+        assert error.lasting
 
 
 @pytest.mark.parametrize(
@@ -112,7 +122,9 @@ async def test_a_file_of_exactly_the_cap_is_taken(target: Path) -> None:
     [
         Answer(end="hang"),
         Answer(raw=b"HTTP/1.1 200 OK\r\nContent-Length: 5000\r\n\r\n" + HEAD, end="hang"),
+        Answer(raw=b"HTTP/1.1 200 OK\r\n\r\n" + HEAD, end="trickle"),
     ],
+    ids=["says nothing", "stops", "says a byte now and then"],
 )
 async def test_a_link_that_takes_too_long_is_given_up_for_now(target: Path, script: Answer) -> None:
     async with serving(script) as server:
@@ -128,6 +140,8 @@ async def test_a_link_that_takes_too_long_is_given_up_for_now(target: Path, scri
         Answer(raw=b"HTTP/1.1 200 OK\r\nContent-Length: 99999\r\n\r\n" + CLIP[:5_000], end="reset"),
         Answer(end="reset"),
         Answer(raw=b"SSH-2.0\r\n\r\n"),
+        Answer(raw=b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 100_000 + b"\r\n" + CLIP),
+        Answer(raw=b"HTTP/1.1 200 OK\r\nX: " + b"y" * 1_000_000 + b"\r\n\r\n" + CLIP),
         answer(404, CLIP),
         answer(403, CLIP),
         answer(500, CLIP),
@@ -243,6 +257,22 @@ async def test_a_redirect_in_circles_ends(target: Path, headers: dict[str, str])
         "255.255.255.255",
         "localhost",
         "LOCALHOST",
+        "127.0.0.1.",
+        "127.0.0.1..",
+        "127.0.1",
+        "017700000001",
+        "0x7F.0x0.0x0.0x1",
+        "%31%32%37.0.0.1",
+        "１２７.0.0.1",  # noqa: RUF001 - digits that IDNA maps to plain ones
+        "①②⑦.0.0.①",
+        "127。0。0。1",
+        "ⓛⓞⓒⓐⓛⓗⓞⓢⓣ",
+        "example.com@127.0.0.1",
+        "user:word@localhost",
+        "[::1%25lo]",
+        "[0:0:0:0:0:ffff:127.0.0.1]",
+        "[2001:0:7f00:1::]",
+        "[64:ff9b::127.0.0.1]",
     ],
 )
 async def test_private_addresses_and_names_are_refused_in_every_spelling(target: Path, host: str) -> None:
@@ -250,6 +280,109 @@ async def test_private_addresses_and_names_are_refused_in_every_spelling(target:
         error = await trouble(ClipFetcher(trusted_hosts=[]), target, f"https://{host}:{server.port}/v.mp4")
         assert server.connections == 0
     assert error.lasting
+
+
+class Names(AbstractResolver):
+    """Resolves every name to one answer after the other; the last one stays."""
+
+    def __init__(self, *answers: list[str]) -> None:
+        self.asked: list[str] = []
+        self._answers = list(answers)
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
+    ) -> list[ResolveResult]:
+        del family
+        self.asked.append(host)
+        found = self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
+        return [
+            ResolveResult(
+                hostname=host,
+                host=one,
+                port=port,
+                family=socket.AF_INET6 if ":" in one else socket.AF_INET,
+                proto=0,
+                flags=socket.AI_NUMERICHOST,
+            )
+            for one in found
+        ]
+
+    async def close(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize(
+    "answer_with",
+    [
+        ["127.0.0.1"],
+        ["1.1.1.1", "127.0.0.1"],
+        ["2606:4700:4700::1111", "::ffff:10.0.0.1"],
+        ["1.1.1.1", "fe80::1%eth0"],
+        ["169.254.169.254"],
+    ],
+)
+async def test_a_name_with_one_private_address_is_refused_whole(target: Path, answer_with: list[str]) -> None:
+    async with serving(answer(200, CLIP)) as server:
+        names = Names(answer_with)
+        clips = ClipFetcher(trusted_hosts=[], resolver=names)
+        error = await trouble(clips, target, f"https://clips.example:{server.port}/v.mp4")
+        assert server.connections == 0
+    assert str(error) == "the link's place clips.example is not allowed"
+    assert error.lasting
+
+
+async def test_a_name_that_changes_its_mind_is_connected_to_where_it_was_checked(target: Path) -> None:
+    async with serving(answer(200, CLIP)) as server:
+        names = Names(["127.0.0.1"], ["127.0.0.2"])
+        async with ClipFetcher(trusted_hosts=["clips.example"], resolver=names) as clips:
+            await clips.fetch([f"http://clips.example:{server.port}/v.mp4"], target)
+    assert names.asked == ["clips.example"]
+    assert [request.headers["host"] for request in server.requests] == [f"clips.example:{server.port}"]
+
+    public = PublicResolver(frozenset(), Names(["1.1.1.1", "2606:4700:4700::1111"], ["127.0.0.1"]))
+    assert [one["host"] for one in await public.resolve("clips.example")] == [
+        "1.1.1.1",
+        "2606:4700:4700::1111",
+    ]
+    with pytest.raises(FetchError, match="not allowed"):
+        await public.resolve("clips.example")
+
+
+async def test_every_redirect_is_resolved_and_checked_anew(target: Path) -> None:
+    async with serving(answer(200, CLIP)) as there:
+        away = answer(302, b"", {"Location": f"https://elsewhere.example:{there.port}/v.mp4"})
+        async with serving(away) as here:
+            names = Names(["127.0.0.1"])
+            clips = ClipFetcher(trusted_hosts=["clips.example"], resolver=names)
+            error = await trouble(clips, target, f"http://clips.example:{here.port}/v.mp4")
+        assert (len(here.requests), there.connections) == (1, 0)
+    assert names.asked == ["clips.example", "elsewhere.example"]
+    assert str(error) == "the link's place elsewhere.example is not allowed"
+
+
+@pytest.mark.parametrize(
+    ("host", "verdict"),
+    [
+        ("clips.example", True),
+        ("clips.example.", True),
+        ("1.clips.example", True),
+        ("127.0.0.1.example", True),
+        ("0x7f.example", True),
+        ("cafe", True),
+        ("xn--bcher-kva.example", True),
+        ("", False),
+        (".", False),
+        ("1", False),
+        ("example.1", False),
+        ("example.0x", False),
+        ("127.0.0.1", False),
+        ("127.0.0.1.", False),
+        ("::1", False),
+        ("fe80::1%25eth0", False),
+    ],
+)
+def test_what_ends_in_a_number_is_no_name(host: str, verdict: bool) -> None:
+    assert is_name(host) is verdict
 
 
 async def test_what_the_resolver_refuses_arrives_as_it_was_raised(target: Path) -> None:

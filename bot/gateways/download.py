@@ -5,6 +5,7 @@ import contextlib
 import ipaddress
 import logging
 import os
+import re
 import socket
 from collections.abc import AsyncGenerator, Collection, Sequence
 from pathlib import Path
@@ -47,7 +48,8 @@ class FetchError(Exception):
 class ClipFetcher:
     """Downloads clips. `trusted_hosts` (`host` or `host:port`) may be private and speak plain http.
 
-    A clip may have `most_bytes`, and a link may take `most_seconds`, its redirects included.
+    A clip may have `most_bytes`, and a link may take `most_seconds`, its redirects included. `resolver` looks
+    names up instead of the system's.
     """
 
     def __init__(
@@ -56,12 +58,14 @@ class ClipFetcher:
         trusted_hosts: Collection[str],
         most_bytes: int = MOST_CLIP_BYTES,
         most_seconds: float = MOST_SECONDS,
+        resolver: AbstractResolver | None = None,
     ) -> None:
         self._trusted = frozenset(host.lower() for host in trusted_hosts)
         self._most_bytes = most_bytes
         self._most_seconds = most_seconds
+        public = PublicResolver(self._trusted, resolver or aiohttp.ThreadedResolver())
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(resolver=_PublicResolver(self._trusted), use_dns_cache=False),
+            connector=aiohttp.TCPConnector(resolver=public, use_dns_cache=False),
             cookie_jar=aiohttp.DummyCookieJar(),
             headers={"Accept-Encoding": "identity"},  # a clip is judged and kept by its own bytes
             auto_decompress=False,
@@ -155,30 +159,25 @@ class ClipFetcher:
 
     def _check(self, address: URL) -> None:
         """Refuse schemes and literal addresses; names are checked when they are resolved."""
-        host = (address.host or "").lower()
+        host = (address.raw_host or "").lower()
         if is_trusted(self._trusted, host, address.port):
             if address.scheme in {"http", "https"}:
                 return
-        elif address.scheme == "https":
-            try:
-                public = is_public(host)
-            except ValueError:
-                return  # a name, not an address
-            if public:
-                return
+        elif address.scheme == "https" and (is_name(host) or is_public_literal(host)):
+            return
         raise FetchError(f"the link's place {address.scheme}://{host} is not allowed", lasting=True)
 
 
-class _PublicResolver(AbstractResolver):
+class PublicResolver(AbstractResolver):
     """Resolves names to public addresses only.
 
     The connector connects to exactly what is returned here, so a name cannot point elsewhere between
     the check and the connection.
     """
 
-    def __init__(self, trusted: frozenset[str]) -> None:
+    def __init__(self, trusted: frozenset[str], inner: AbstractResolver) -> None:
         self._trusted = trusted
-        self._inner = aiohttp.ThreadedResolver()
+        self._inner = inner
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
@@ -200,6 +199,26 @@ def is_trusted(trusted: Collection[str], host: str, port: int | None) -> bool:
     """Whether the operator named this host, or this host and port."""
     place = f"[{host}]" if ":" in host else host  # as an address writes IPv6
     return place in trusted or f"{place}:{port}" in trusted
+
+
+def is_name(host: str) -> bool:
+    """Whether this can only be a name that has to be resolved.
+
+    What ends in a number is an address in one of its many spellings (`2130706433`, `127.1`, `0x7f.1`,
+    `127.0.0.1.`), as https://url.spec.whatwg.org/#ends-in-a-number-checker has it: the system would connect
+    to it unresolved.
+    """
+    last = host.removesuffix(".").rpartition(".")[2]
+    is_number = last.isdigit() or re.fullmatch(r"0x[0-9a-f]*", last) is not None
+    return bool(last) and ":" not in host and not is_number
+
+
+def is_public_literal(host: str) -> bool:
+    """Whether this is an address in its one plain spelling, and a public one."""
+    try:
+        return is_public(host)
+    except ValueError:
+        return False
 
 
 def is_public(address: str) -> bool:
