@@ -88,8 +88,9 @@ async def open_ground(
                     folder=folder.sandbox,
                     clock=clock,
                     api_key=(key := secrets.token_urlsafe(16)),
-                    picture_origins=picture_origins if picture_origins is not None else {},
+                    origins=picture_origins if picture_origins is not None else {},
                     render_seconds=render_seconds,
+                    sleep=sleep,
                 )
             )
             gateways = _sandbox_gateways(sandbox, http, key)

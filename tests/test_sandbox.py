@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import contextlib
 import datetime as dt
 import io
 import json
@@ -22,6 +23,7 @@ from bot.sandbox.drawing import Clip, card
 from bot.sandbox.render import Render
 from bot.sandbox.server import SandboxServer
 from bot.sandbox.triggers import MEANINGS, Trigger
+from bot.web import serve
 
 KEY = "play-key"
 APIXO = {"Authorization": f"Bearer {KEY}"}
@@ -34,6 +36,7 @@ TEXT_PATH = "/sora-video/v1/video/generate"
 IMAGE_PATH = "/sora-video/v1/video/i2v/generate"
 STAND_IN_CLIP = b"\0\0\0\x18ftypisom\0\0\2\0isomiso2" + bytes(1000)
 CDN = "https://cdn.example.invalid"
+BOT = "https://bot.example"
 
 OPEN_STATES = {"pending", "processing", "QUEUED", "PROCESSING"}
 
@@ -182,7 +185,7 @@ def open_sandbox(tmp_path: Path, clock: MovableClock, pictures: str) -> OpenSand
             folder=tmp_path / "sandbox",
             clock=clock,
             api_key=KEY,
-            picture_origins={CDN: pictures},
+            origins={CDN: pictures, BOT: pictures},
             render=render,
             render_seconds=render_seconds,
             **more,
@@ -210,7 +213,7 @@ async def real_client(
 ) -> AsyncIterator[Client]:
     """Its clips are rendered by ffmpeg."""
     async with SandboxServer(
-        folder=tmp_path, clock=clock, api_key=KEY, picture_origins={CDN: pictures}, render_seconds=0
+        folder=tmp_path, clock=clock, api_key=KEY, origins={CDN: pictures, BOT: pictures}, render_seconds=0
     ) as sandbox:
         yield Client(sandbox, session)
 
@@ -750,7 +753,7 @@ async def never(clip, path):
 
 async def main():
     async with SandboxServer(folder=pathlib.Path(sys.argv[1]), clock=utc_now, api_key=sys.argv[2],
-                             picture_origins={}, render=never):
+                             origins={}, render=never):
         print("resumed", flush=True)
         await asyncio.Event().wait()
 
@@ -1047,3 +1050,133 @@ async def test_a_task_takes_three_times_as_long_on_demand(slow_client: Client, c
     clock.forward(seconds=1)
     task = await slow_client.ended(lambda: slow_client.apixo_task("sora-2", task_id))
     assert (task["state"], task["failCode"]) == ("failed", "CONTENT_VIOLATION")
+
+
+# Callbacks
+
+
+class Listener:
+    """Whom the sandbox calls: it answers with these statuses, and then with 200."""
+
+    def __init__(self, *statuses: int) -> None:
+        self.statuses = list(statuses)
+        self.bodies: list[Any] = []
+        self.pauses: list[float] = []
+        self.called = asyncio.Event()
+
+    async def take(self, request: web.Request) -> web.Response:
+        assert (request.path, request.content_type) == ("/hook/1", "application/json")
+        self.bodies.append(await request.json())
+        status = self.statuses.pop(0) if self.statuses else 200
+        if status == 200:
+            self.called.set()
+        headers = {"Location": "/hook/1"} if status == 302 else {}
+        return web.Response(status=status, headers=headers)
+
+    async def sleep(self, seconds: float) -> None:
+        self.pauses.append(seconds)
+
+
+@contextlib.asynccontextmanager
+async def calling(
+    listener: Listener, folder: Path, clock: MovableClock, **more: Any
+) -> AsyncIterator[SandboxServer]:
+    """A sandbox that reaches the listener by its public name."""
+    app = web.Application()
+    app.router.add_post("/hook/1", listener.take)
+    async with (
+        serve(app, "127.0.0.1", 0) as port,
+        SandboxServer(
+            folder=folder,
+            clock=clock,
+            api_key=KEY,
+            origins={BOT: f"http://127.0.0.1:{port}"},
+            render_seconds=0,
+            sleep=listener.sleep,
+            **{"render": stand_in, **more},
+        ) as sandbox,
+    ):
+        yield sandbox
+
+
+async def called(folder: Path) -> None:
+    """Wait until the sandbox wrote down that it called for its one task, or gave up."""
+    pause = 0.005
+    async with asyncio.timeout(10):
+        while '"called": true' not in next(folder.glob("*.json")).read_text("utf-8"):
+            await asyncio.sleep(pause)
+            pause *= 1.5
+
+
+HOOK = {"request_type": "callback", "callback_url": f"{BOT}/hook/1"}
+
+
+@pytest.mark.parametrize("prompt", ["a fox", "fail:moderation", "fail:lost"])
+async def test_apixo_posts_what_a_look_at_the_ended_task_shows(
+    tmp_path: Path, clock: MovableClock, session: aiohttp.ClientSession, prompt: str
+) -> None:
+    listener = Listener()
+    async with calling(listener, tmp_path, clock) as sandbox:
+        client = Client(sandbox, session)
+        with contextlib.suppress(aiohttp.ClientError):
+            await client.apixo("sora-2", sora_2(**HOOK, **{"input.prompt": prompt}))
+        await asyncio.wait_for(listener.called.wait(), 10)
+        (body,) = listener.bodies
+
+        shown = await client.apixo_task("sora-2", body["data"]["taskId"])
+
+    assert body == {"code": 200, "message": "success", "data": shown}
+    assert shown["state"] == ("failed" if "moderation" in prompt else "success")
+
+
+@pytest.mark.parametrize("prompt", ["a fox", "fail:error"])
+async def test_pixazo_posts_what_a_look_at_the_ended_request_shows(
+    tmp_path: Path, clock: MovableClock, session: aiohttp.ClientSession, prompt: str
+) -> None:
+    listener = Listener()
+    async with calling(listener, tmp_path, clock) as sandbox:
+        client = Client(sandbox, session)
+        headers = {**PIXAZO, "X-Webhook-URL": f"{BOT}/hook/1"}
+        await client.call("POST", TEXT_PATH, headers, video(prompt=prompt))
+        await asyncio.wait_for(listener.called.wait(), 10)
+
+        assert listener.bodies == [await client.pixazo_task(listener.bodies[0]["request_id"])]
+
+
+@pytest.mark.parametrize("statuses", [[], [204], [500, 302], [404, 503, 201], [500] * 9])
+async def test_only_200_takes_a_callback_and_three_more_tries_are_made(
+    tmp_path: Path, clock: MovableClock, session: aiohttp.ClientSession, statuses: list[int]
+) -> None:
+    listener = Listener(*statuses)
+    async with calling(listener, tmp_path, clock) as sandbox:
+        await Client(sandbox, session).apixo("sora-2", sora_2(**HOOK))
+        await called(tmp_path)
+
+    assert len(listener.bodies) == min(len(statuses) + 1, 4)
+    assert listener.pauses == [30, 60, 120][: len(statuses)]
+
+
+async def test_whoever_is_not_asked_to_call_does_not(
+    tmp_path: Path, clock: MovableClock, session: aiohttp.ClientSession
+) -> None:
+    listener = Listener()
+    async with calling(listener, tmp_path, clock) as sandbox:
+        await Client(sandbox, session).apixo_ended("sora-2", sora_2(callback_url=f"{BOT}/hook/1"))
+
+    assert not listener.bodies
+
+
+async def test_a_sandbox_that_was_ended_calls_after_its_next_start_and_once(
+    tmp_path: Path, clock: MovableClock, session: aiohttp.ClientSession
+) -> None:
+    async with calling(Listener(), tmp_path, clock, render=lambda *_: asyncio.Event().wait()) as sandbox:
+        await Client(sandbox, session).apixo("sora-2", sora_2(**HOOK))
+    listener = Listener()
+    async with calling(listener, tmp_path, clock):
+        await called(tmp_path)
+    silent = Listener()
+    async with calling(silent, tmp_path, clock) as sandbox:
+        await Client(sandbox, session).balance()
+
+    assert len(listener.bodies) == 1
+    assert not silent.bodies

@@ -1,8 +1,7 @@
 """APIXO's dialect: its three routes, its envelope and its refusals.
 
 "APIXO Docs, Sora 2 Pro" (https://apixo.ai/docs/models/video/sora-2-pro) and "APIXO Docs, System
-APIs" (https://apixo.ai/docs/api-reference/system). Callback addresses are checked, but nothing
-is posted to them.
+APIs" (https://apixo.ai/docs/api-reference/system). A callback has the body of a status answer.
 """
 
 import datetime as dt
@@ -75,6 +74,7 @@ class ApixoDialect:
         self, *, studio: Studio, catalogue: Catalogue, clock: Clock, api_key: str, origin: Callable[[], str]
     ) -> None:
         self._studio = studio
+        studio.tell_as("apixo", lambda task: _envelope(self._told(task)))
         self._clock = clock
         self._authorization = f"Bearer {api_key}"
         self._origin = origin
@@ -121,6 +121,7 @@ class ApixoDialect:
                 task_id=f"task_{secrets.token_hex(16)}",
                 picture_url=order.picture_url,
                 shape_by_picture=order.shape_by_picture,
+                callback_url=order.callback_url,
             )
         except NotEnoughMoney as error:
             raise _Refused(*_NO_CREDITS) from error
@@ -175,4 +176,8 @@ def _milliseconds(time: dt.datetime) -> int:
 
 
 def _success(data: object) -> web.Response:
-    return web.json_response({"code": 200, "message": "success", "data": data})
+    return web.json_response(_envelope(data))
+
+
+def _envelope(data: object) -> object:
+    return {"code": 200, "message": "success", "data": data}

@@ -86,6 +86,7 @@ class Order:
     request: VideoRequest
     picture_url: str
     shape_by_picture: bool
+    callback_url: str
 
 
 def read_order(remote_id: str, body: bytes) -> Order:
@@ -94,11 +95,13 @@ def read_order(remote_id: str, body: bytes) -> Order:
     Raises:
         BadBody: it is not as the model's page says.
     """
-    asked = read_body(_BODIES[remote_id], body).input
+    submit = read_body(_BODIES[remote_id], body)
+    asked = submit.input
     return Order(
         request=_request(f"apixo/{remote_id}", asked),
         picture_url=asked.image_urls[0] if isinstance(asked, _Sora2Image | _Sora2ProImage) else "",
         shape_by_picture=isinstance(asked, _Sora2ProImage),
+        callback_url=(submit.callback_url or "") if submit.request_type == "callback" else "",
     )
 
 

@@ -98,7 +98,7 @@ class PictureFetcher:
             BadPicture: it cannot be had, or is not one the gateways take.
         """
         try:
-            async with self._session.get(self._here(url), timeout=_TIMEOUT) as response:
+            async with self._session.get(here(url, self._origins), timeout=_TIMEOUT) as response:
                 response.raise_for_status()
                 picture = await _read_up_to(response.content, MOST_BYTES + 1)
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:
@@ -106,13 +106,15 @@ class PictureFetcher:
         await asyncio.to_thread(examine, picture)
         return picture
 
-    def _here(self, url: str) -> URL:
-        # Discord's links are signed over their exact spelling, so nothing is re-quoted.
-        address = URL(url, encoded=True)
-        for origin, here in self._origins.items():
-            if address.origin() == URL(origin).origin():
-                return URL(str(URL(here).origin()) + address.raw_path_qs, encoded=True)
-        return address
+
+def here(url: str, origins: Mapping[str, str]) -> URL:
+    """Return an address as it is asked for: on the origin that serves it here, where there is one."""
+    # Discord's links are signed over their exact spelling, so nothing is re-quoted.
+    address = URL(url, encoded=True)
+    for origin, local in origins.items():
+        if address.origin() == URL(origin).origin():
+            return URL(str(URL(local).origin()) + address.raw_path_qs, encoded=True)
+    return address
 
 
 async def _read_up_to(content: aiohttp.StreamReader, most: int) -> bytes:

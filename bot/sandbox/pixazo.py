@@ -1,8 +1,9 @@
 """Pixazo's dialect: two submits and the universal status route.
 
 "Pixazo, Sora 2 Pro API" (https://gateway.pixazo.ai/sora-video/v1). The page names no limits, so
-none are kept. Callback addresses are checked, but nothing is posted to them. An image given by
-its address is looked at before the answer, since the page answers a wrong size with 400.
+none are kept. The address of the header X-Webhook-URL is called with the body of a status answer; nothing
+is posted to `callback_url`, of which the page does not say what comes. An image given by its address is
+looked at before the answer, since the page answers a wrong size with 400.
 """
 
 import asyncio
@@ -82,6 +83,7 @@ class PixazoDialect:
         origin: Callable[[], str],
     ) -> None:
         self._studio = studio
+        studio.tell_as("pixazo", self._told)
         self._fetcher = fetcher
         self._clock = clock
         self._api_key = api_key
@@ -131,7 +133,12 @@ class PixazoDialect:
         if trigger := self._rehearsal.refusal(order.prompt):
             raise _Refused(*_ASKED[trigger], retry_after="1" if trigger is Trigger.BUSY else "")
         try:
-            task = await self._studio.accept(order, task_id=self._new_id(), picture=picture)
+            task = await self._studio.accept(
+                order,
+                task_id=self._new_id(),
+                picture=picture,
+                callback_url=request.headers.get("X-Webhook-URL", ""),
+            )
         except NotEnoughMoney as error:
             raise _Refused(*_NO_BALANCE) from error
         if Trigger.LOST in task.triggers and request.transport is not None:

@@ -1,5 +1,6 @@
 """Serves the stand-ins for both gateways, and the clips they make, on 127.0.0.1."""
 
+import asyncio
 import contextlib
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,8 +11,9 @@ import aiohttp
 from aiohttp import web
 
 from bot.catalogue import Catalogue
-from bot.models import Clock
+from bot.models import Clock, Sleep
 from bot.sandbox.apixo import ApixoDialect
+from bot.sandbox.caller import Caller
 from bot.sandbox.pictures import PictureFetcher
 from bot.sandbox.pixazo import PixazoDialect
 from bot.sandbox.render import Render, render_clip
@@ -27,8 +29,8 @@ _WEB_PAGE = "<!doctype html><title>Expired</title><p>This file has expired.</p>"
 class SandboxServer:
     """Both gateways behind one port and one key; an async context manager.
 
-    A task lasts at least `render_seconds`. `picture_origins` maps the origin of a picture's
-    address to the origin it is fetched from instead; it may be filled in after the start. Port 0
+    A task lasts at least `render_seconds`. `origins` maps the origin of a picture's or a
+    callback's address to the one that is asked instead; it may be filled in after the start. Port 0
     takes a free one. Tasks and clips live in `folder`, which belongs to the sandbox alone.
     """
 
@@ -38,18 +40,20 @@ class SandboxServer:
         folder: Path,
         clock: Clock,
         api_key: str,
-        picture_origins: Mapping[str, str],
+        origins: Mapping[str, str],
         render_seconds: float = 20,
         port: int = 0,
         render: Render = render_clip,
+        sleep: Sleep = asyncio.sleep,
     ) -> None:
         self._folder = folder
         self._clock = clock
         self._api_key = api_key
-        self._picture_origins = picture_origins
+        self._origins = origins
         self._render_seconds = render_seconds
         self._port = port
         self._render = render
+        self._sleep = sleep
         self._opened = contextlib.AsyncExitStack()
         self._address: tuple[str, int] | None = None
 
@@ -75,17 +79,19 @@ class SandboxServer:
         catalogue = Catalogue.load()
         async with contextlib.AsyncExitStack() as opened:
             session = await opened.enter_async_context(aiohttp.ClientSession())
-            fetcher = PictureFetcher(session, self._picture_origins)
+            fetcher = PictureFetcher(session, self._origins)
             studio = Studio(
                 folder=self._folder,
                 clock=self._clock,
                 catalogue=catalogue,
                 fetcher=fetcher,
+                caller=Caller(session, self._origins, self._sleep),
                 render=self._render,
                 render_seconds=self._render_seconds,
+                sleep=self._sleep,
             )
+            opened.callback(self._leave)
             opened.push_async_callback(studio.close)
-            await studio.start()
             runner = web.AppRunner(
                 self._app(studio, fetcher, catalogue), access_log=None, shutdown_timeout=1.0
             )
@@ -93,12 +99,15 @@ class SandboxServer:
             await runner.setup()
             await web.TCPSite(runner, _HOST, self._port).start()
             self._address = runner.addresses[0]
+            await studio.start()  # its callbacks tell where clips lie
             self._opened = opened.pop_all()
 
     async def close(self) -> None:
         """Stop serving and rendering; a clip under way is rendered again at the next start."""
-        self._address = None
         await self._opened.aclose()
+
+    def _leave(self) -> None:
+        self._address = None
 
     @property
     def host(self) -> str:

@@ -4,11 +4,13 @@ import asyncio
 import dataclasses
 import datetime as dt
 import logging
+from collections.abc import Callable
 from pathlib import Path
 
 from bot.catalogue import Catalogue
-from bot.models import Clock, Mode, Shape, VideoRequest
+from bot.models import Clock, Mode, Shape, Sleep, VideoRequest
 from bot.money import MICROS_PER_DOLLAR
+from bot.sandbox.caller import Caller
 from bot.sandbox.drawing import Clip
 from bot.sandbox.pictures import BadPicture, PictureFetcher, examine
 from bot.sandbox.render import Render
@@ -37,25 +39,34 @@ class Studio:
         clock: Clock,
         catalogue: Catalogue,
         fetcher: PictureFetcher,
+        caller: Caller,
         render: Render,
         render_seconds: float,
+        sleep: Sleep,
     ) -> None:
         self._folder = TaskFolder(folder)
         self._clock = clock
         self._catalogue = catalogue
         self._fetcher = fetcher
+        self._caller = caller
         self._render = render
         self._render_seconds = render_seconds
+        self._sleep = sleep
+        self._tell: dict[str, Callable[[Task], object]] = {}
         self._tasks: dict[str, Task] = {}
         self._running: set[asyncio.Task[None]] = set()
         self._renderers = asyncio.Semaphore(_RENDERERS)
 
+    def tell_as(self, gateway: str, tell: Callable[[Task], object]) -> None:
+        """Let callbacks of a gateway's tasks have this body."""
+        self._tell[gateway] = tell
+
     async def start(self) -> None:
-        """Read the folder, and take up again what was not finished."""
+        """Read the folder, and take up again what was not finished or not told."""
         self._tasks = await asyncio.to_thread(self._folder.load)
         await self._forget_old()
         for task in self._tasks.values():
-            if task.ended_at is None:
+            if task.ended_at is None or (task.callback_url and not task.called):
                 self._begin(task)
 
     async def close(self) -> None:
@@ -72,6 +83,7 @@ class Studio:
         picture: bytes = b"",
         picture_url: str = "",
         shape_by_picture: bool = False,
+        callback_url: str = "",
     ) -> Task:
         """Charge an order and store it as a task; its picture is given, or fetched when it starts.
 
@@ -92,6 +104,7 @@ class Studio:
             picture_url=picture_url,
             shape_by_picture=shape_by_picture,
             price_micros=price_micros,
+            callback_url=callback_url,
             created_at=now,
             due_at=now + dt.timedelta(seconds=self._render_seconds * slowness),
         )
@@ -133,17 +146,30 @@ class Studio:
         running.add_done_callback(self._running.discard)
 
     async def _run(self, task: Task) -> None:
-        async with self._renderers:
-            started = await self._keep(dataclasses.replace(task, started_at=self._clock()))
-            try:
-                fault = await self._make(started)
-            except BadPicture as error:
-                fault = error.fault
-            except Exception:
-                # Whatever happened, the task must end, as it would at a gateway.
-                log.exception("Sandbox task %s cannot be rendered", task.task_id)
-                fault = Fault.GENERATION_FAILED
-            await self._keep(dataclasses.replace(started, ended_at=self._clock(), fault=fault))
+        if task.ended_at is None:
+            async with self._renderers:
+                task = await self._finish(task)
+        if task.callback_url:
+            await self._call(task)
+
+    async def _finish(self, task: Task) -> Task:
+        started = await self._keep(dataclasses.replace(task, started_at=self._clock()))
+        try:
+            fault = await self._make(started)
+        except BadPicture as error:
+            fault = error.fault
+        except Exception:
+            # Whatever happened, the task must end, as it would at a gateway.
+            log.exception("Sandbox task %s cannot be rendered", task.task_id)
+            fault = Fault.GENERATION_FAILED
+        return await self._keep(dataclasses.replace(started, ended_at=self._clock(), fault=fault))
+
+    async def _call(self, task: Task) -> None:
+        """Call when the task seems over; after a kill once more, as nobody knows who was reached."""
+        while task.completed_at(self._clock()) is None:
+            await self._sleep(max((task.due_at - self._clock()).total_seconds(), 0.1))
+        await self._caller.call(task.callback_url, self._tell[task.gateway](task))
+        await self._keep(dataclasses.replace(task, called=True))
 
     async def _make(self, task: Task) -> Fault | None:
         if task.asked_fault or not task.has_clip:

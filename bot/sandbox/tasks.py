@@ -65,6 +65,8 @@ class Task:
     started_at: dt.datetime | None = None
     ended_at: dt.datetime | None = None
     fault: Fault | None = None
+    callback_url: str = ""
+    called: bool = False  # or nobody is to be
 
     @property
     def triggers(self) -> frozenset[Trigger]:
