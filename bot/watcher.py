@@ -120,16 +120,9 @@ class Watcher:
         gateway = self._gateways.get(job.gateway)
         if gateway is None:
             return await self._without_key(job, submitted_at)
-        # Its callback may have come while the answer to the order was awaited.
-        called = job.named_task_id is not None
-        begun = _Watch(
-            job,
-            submitted_at=min(submitted_at, now),
-            heard_at=now,
-            is_called=called,
-            was_called=called,
-        )
-        with self._watching(begun) as watch:
+        with self._watching(_Watch(job, submitted_at=min(submitted_at, now), heard_at=now)) as watch:
+            # Its callback may have come while the answer to the order was awaited.
+            watch.is_called = watch.was_called = job.named_task_id is not None
             verdict = await self._look_on(watch, model, gateway)
             return self._timed(watch, verdict) if isinstance(verdict, Finished) else verdict
 
