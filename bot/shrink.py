@@ -105,7 +105,10 @@ class ClipShrinker:
         raise ShrinkFailed(f"{path.name} stays over {limit_bytes:,} bytes")
 
     async def _run(self, path: Path, *before: str, after: tuple[str, ...]) -> str:
-        """Run ffmpeg on the clip, read as an MP4 whatever it holds, so that it cannot name other files."""
+        """Run ffmpeg on the clip, read as an MP4 whatever it holds, so that it cannot name other files.
+
+        An MP4 may name some too, which ffmpeg follows only if it is told to (`enable_drefs`).
+        """
         args = (*before, "-f", "mp4", "-threads", _THREADS, "-i", f"file:{path}", *after)
         return await run_ffmpeg(args, timeout_seconds=self._timeout_seconds)
 

@@ -155,6 +155,7 @@ LONG_MODULES = {
     "storage.schema": "every table",
     "bot.app": "the one place that wires everything",
     "bot.catalogue": "what an entry is and the rules that hold within it",
+    "bot.client": "the one object that discord.py knows, and what it tells it of",
     "bot.delivery": "every way in which Discord refuses a post, and what then",
     "bot.gateways.base": "the one request with all that can go wrong in it",
     "bot.pictures": "the picture rules, which share one decoder",

@@ -1,9 +1,11 @@
 """What one member's rush does to others: nothing. Cool-downs, and how many orders may wait."""
 
+import asyncio
 import datetime as dt
 from collections import Counter
 from collections.abc import AsyncGenerator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -11,12 +13,13 @@ import sqlalchemy as sa
 from bot.cooldown import BURST, Cooldown
 from bot.errors import UserError
 from bot.models import Draft, Job, Quote, Stage
+from bot.wishes import Order
 from storage import waiting
 from storage.schema import jobs
 from tests.acting import at_once, rush, world_with_a_waiting_job
 from tests.books import BOB, CENT, DOLLAR, NOON, SERVER, UTC_POLICY, Books, new_job, open_books
 from tests.clock import FakeClock
-from tests.world import World, open_world
+from tests.world import World, open_world, picture
 
 ORDER = ("video create", {"prompt": "A fox"})
 
@@ -122,6 +125,47 @@ async def test_choices_have_a_cool_down_of_their_own_and_are_left_out_beyond_it(
     assert acts(world.app.bot.choosing, BURST, server=world.guild.id, user=world.member.id) == BURST - 1
     assert await offered() == 0
     assert "left" in await world.ask("quota show")
+
+
+class SlowUpload:
+    """A picture that is not handed out before the test says so."""
+
+    filename, size = "fox.png", 1000
+
+    def __init__(self) -> None:
+        self.asked, self.given = asyncio.Event(), asyncio.Event()
+
+    async def read(self) -> bytes:
+        self.asked.set()
+        await self.given.wait()
+        return picture()
+
+
+async def test_pictures_of_one_member_keep_no_other_waiting(world: World) -> None:
+    def order(number: int, member: Any, upload: SlowUpload) -> asyncio.Task[Any]:
+        wish = Order(
+            origin=f"test:{number}",
+            server_id=world.guild.id,
+            channel_id=world.channel.id,
+            home_channel_id=world.channel.id,
+            user_id=member.id,
+            prompt="A fox",
+            picture=upload,
+        )
+        return asyncio.create_task(world.app.jobs.order(wish))
+
+    many = [SlowUpload() for _ in range(6)]
+    ordered = [order(number, world.member, upload) for number, upload in enumerate(many)]
+    async with asyncio.timeout(10):
+        await many[0].asked.wait()
+        one = SlowUpload()
+        one.given.set()
+        await order(9, world.other, one)
+    assert [upload.asked.is_set() for upload in many] == [True] + [False] * 5
+    for upload in many:
+        upload.given.set()
+    await asyncio.gather(*ordered)
+    await world.settled()
 
 
 # How many orders may wait

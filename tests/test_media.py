@@ -120,6 +120,13 @@ async def test_what_is_no_clip_fails_and_leaves_nothing(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [playlist]
 
 
+async def test_a_list_that_names_another_clip_is_not_followed(clip: Path) -> None:
+    names = clip.with_name("list.mp4")
+    names.write_text(f"ffconcat version 1.0\nfile '{clip}'\n" + "#" * 1000)
+    with pytest.raises(ShrinkFailed, match="cannot be shrunk"):
+        await ClipShrinker().shrink_clip(names, limit_bytes=500)
+
+
 async def test_a_clip_that_breaks_off_fails_rather_than_getting_shorter(clip: Path) -> None:
     data = clip.read_bytes()
     clip.unlink()
