@@ -49,7 +49,7 @@ class Delivery:
         self._forecast = forecast
         self._turnstile = turnstile
         self._clock = clock
-        self._history = History(client, turnstile=turnstile, clock=clock)
+        self._history = History(client, turnstile=turnstile)
 
     async def post_card(self, job: Job, *, again: bool = False) -> int:
         """Post the job's card and return the message's id.

@@ -1,18 +1,16 @@
 """Reads a channel back: what the bot may have posted there before is looked for before it is posted again."""
 
-import datetime as dt
 from collections.abc import Callable
 
 import discord
 
 from bot import cards, messages
 from bot.discord_errors import discord_errors
-from bot.models import Clock, Job, Stage
+from bot.models import Job
 from bot.pacing import DELIVERY
 from bot.turnstile import Turnstile
 
 _PAGE = 100  # https://discord.com/developers/docs/resources/message#get-channel-messages
-_CLOCKS_DIFFER = dt.timedelta(hours=1)  # at most, beyond what is known of them
 
 
 class NothingThere(Exception):
@@ -22,10 +20,9 @@ class NothingThere(Exception):
 class History:
     """Finds the messages of a job again. Nonces would do only for the minutes Discord remembers them."""
 
-    def __init__(self, client: discord.Client, *, turnstile: Turnstile, clock: Clock) -> None:
+    def __init__(self, client: discord.Client, *, turnstile: Turnstile) -> None:
         self._client = client
         self._turnstile = turnstile
-        self._clock = clock
 
     async def card(self, job: Job, channel: discord.abc.Messageable) -> int | None:
         """Return the id of the job's card: the newest, where it was posted more than once.
@@ -44,16 +41,13 @@ class History:
     async def _find(
         self, job: Job, channel: discord.abc.Messageable, is_it: Callable[[discord.Message], bool]
     ) -> int | None:
-        """Look through all messages since there was something to post of the stage, newest first.
+        """Look through all messages since the job was ordered, newest first; most often that is one request.
 
-        In the usual case that is one request.
+        It goes back so far because the database may be a backup that was put back: then the job's messages
+        are older than what its row says of its last steps.
         """
-        until = no_earlier_than(
-            _began_at(job),
-            self._clock(),
-            created_at=job.created_at,
-            sign=job.card_message_id or _ordered_with(job),
-        )
+        # Ids tell the time by Discord's clock; ours may be wrong.
+        until = job.card_message_id or _ordered_with(job)
         before = None
         while True:
             await self._turnstile.enter(DELIVERY)
@@ -69,38 +63,9 @@ class History:
             before = page[-1]
 
 
-def no_earlier_than(moment: dt.datetime, now: dt.datetime, *, created_at: dt.datetime, sign: int) -> int:
-    """Return a snowflake that is older than everything posted after a moment, in spite of a wrong clock.
-
-    `moment`, `now` and `created_at` (of the job) are by our clock. `sign` is the id of the job's card or of
-    what it was ordered with, by Discord's clock; 0 where there is none. A clock that was set back since
-    wrote down moments that are still to come, and one that is ahead shows a card older than its job.
-    """
-    ahead = max(created_at - discord.utils.snowflake_time(sign), dt.timedelta()) if sign else dt.timedelta()
-    if moment > now:
-        moment = created_at
-    return max(sign, discord.utils.time_snowflake(moment - ahead - _CLOCKS_DIFFER))
-
-
-def _began_at(job: Job) -> dt.datetime:
-    """Return since when there may be something posted of the job's stage.
-
-    A restored backup fetches a clip once more that was posted long ago, so for an ending it is not the
-    moment written down with it but the submit, which comes before any.
-    """
-    since = {
-        Stage.RENDERING: job.submitted_at,
-        Stage.UNCERTAIN: job.uncertain_at,
-        Stage.DELIVERING: job.submitted_at,
-        Stage.FAILED: job.submitted_at or job.finished_at,
-    }
-    return since.get(job.stage) or job.created_at
-
-
 def _ordered_with(job: Job) -> int:
-    """Return the id of the interaction or message that ordered the job; 0 where it was something else."""
-    number = job.origin.rpartition(":")[2]
-    return int(number) if number.isdecimal() else 0
+    """Return the id of the interaction or the message that ordered the job."""
+    return int(job.origin.rpartition(":")[2])
 
 
 def _is_card(message: discord.Message, job: Job) -> bool:

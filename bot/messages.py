@@ -198,7 +198,7 @@ def delivered(job: Job) -> str:
 
 def told(job: Job) -> str:
     """Head the message that tells a failure, or that the job is overdue."""
-    head = f"{_for(job)}job `{job.job_id}` {_HEADS[job.stage]}"
+    head = f"{_for(job)}job `{job.job_id}` {_head(job)}"
     if job.stage is Stage.RENDERING:
         return f"{head}\nThe gateway is still rendering it; the clip comes as soon as it is ready."
     failure = job.failure or Failure(kind=FailureKind.NO_OUTPUT)
@@ -208,10 +208,15 @@ def told(job: Job) -> str:
 def tells(content: str, job: Job) -> bool:
     """Whether a message of the bot is what `delivered` or `told` wrote for the job in its stage."""
     first, *more = re.sub(r"^<@!?\d+>, ", "", content).splitlines() or [""]
-    head = _HEADS[job.stage]
     if job.stage is Stage.DELIVERING:
-        return first.startswith(head) and bool(more) and more[0].endswith(named(job))
-    return first == f"job `{job.job_id}` {head}"
+        return first.startswith(_head(job)) and bool(more) and more[0].endswith(named(job))
+    return first == f"job `{job.job_id}` {_head(job)}"
+
+
+def _head(job: Job) -> str:
+    """Write the words that only this message about a job has; one that is found again may hang once more."""
+    is_known = job.failure is not None and job.failure.kind is FailureKind.NO_VERDICT
+    return "hangs at the gateway." if job.stage is Stage.UNCERTAIN and is_known else _HEADS[job.stage]
 
 
 def shrunk(original_bytes: int) -> str:

@@ -2,7 +2,6 @@
 
 import asyncio
 import dataclasses
-import datetime as dt
 from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
@@ -11,47 +10,13 @@ import discord
 import pytest
 from simcord.builders import UserHandle
 
-from bot.history import no_earlier_than
 from bot.models import FailureKind, Stage
 from tests.acting import deny, lose_answer
 from tests.fake_apixo import envelope, state
-from tests.world import START, World, open_world, picture
+from tests.world import World, open_world, picture
 
 UNKNOWN = envelope(None, code=404, status=404, message="task not found")
 POSTS = "/channels/*/messages"
-HOUR, DAY = dt.timedelta(hours=1), dt.timedelta(days=1)
-
-
-def at(moment: dt.datetime) -> int:
-    return discord.utils.time_snowflake(moment)
-
-
-CARD = at(START + dt.timedelta(seconds=2))
-
-
-@pytest.mark.parametrize(
-    ("moment", "now", "sign", "until"),
-    [
-        (START + DAY, START + 2 * DAY, CARD, at(START + DAY - HOUR)),
-        (START + HOUR / 2, START + HOUR, CARD, CARD),
-        # Without a card, and without anything to tell the clock by.
-        (START, START + DAY, at(START), at(START)),
-        (START + DAY, START + 2 * DAY, 0, at(START + DAY - HOUR)),
-        # The clock is an hour and a day ahead of Discord's: the card seems to be older than its job.
-        (START + DAY, START + 2 * DAY, at(START - HOUR), at(START + DAY - 2 * HOUR)),
-        (START + 2 * DAY, START + 3 * DAY, at(START - DAY), at(START + DAY - HOUR)),
-        # It was ahead when the moment was written down, and is right again.
-        (START + 9 * DAY, START + DAY, CARD, CARD),
-    ],
-)
-def test_how_far_back_a_channel_is_read(moment: dt.datetime, now: dt.datetime, sign: int, until: int) -> None:
-    assert no_earlier_than(moment, now, created_at=START, sign=sign) == until
-
-
-def with_discords_clock_right(world: World) -> None:
-    """SimCord's clock is its own; let it say what ours does, so that ids tell the time."""
-    backend = world.env.backend
-    backend.advance_clock((world.time.now() - backend.clock.now()).total_seconds())
 
 
 def chatter(world: World, count: int) -> None:
@@ -82,7 +47,6 @@ async def doing(world: World, act: Coroutine[Any, Any, Any]) -> Any:
 
 
 async def test_a_clip_whose_answer_was_lost_is_found_behind_whatever_was_said_since(world: World) -> None:
-    with_discords_clock_right(world)
     chatter(world, 150)
     await world.create(prompt="A fox runs")
     await world.reached(Stage.RENDERING)
@@ -95,9 +59,7 @@ async def test_a_clip_whose_answer_was_lost_is_found_behind_whatever_was_said_si
 
 
 async def test_a_clip_that_never_arrived_costs_one_look_however_old_the_channel_is(world: World) -> None:
-    with_discords_clock_right(world)
     chatter(world, 320)
-    world.env.backend.advance_clock(3600)
     await world.create(prompt="A fox runs")
     await world.reached(Stage.RENDERING)
     world.env.inject_error("POST", POSTS, status=502)
@@ -114,14 +76,17 @@ async def test_a_card_whose_answer_was_lost_is_posted_once(world: World) -> None
     assert len(world.posts()) == 2
 
 
-async def test_a_card_of_an_order_by_mention_is_found_by_the_line_that_names_its_job(world: World) -> None:
-    """As after a database that was put back from a copy: the card has moved on and has no button any more."""
+async def test_what_was_posted_before_a_backup_was_put_back_is_found(world: World) -> None:
+    """The row forgot it, and the card has moved on: it has no button of its job any more."""
     await world.member.send(world.channel, f"{world.app.bot.user.mention} A fox runs")
     await world.settled()
-    job = await world.job()
-    queued = dataclasses.replace(job, stage=Stage.QUEUED, card_message_id=None)
-    assert await doing(world, world.app.delivery.post_card(queued, again=True)) == job.card_message_id
-    assert "Cancel" not in await world.card()
+    chatter(world, 210)
+    job, delivery = await world.job(), world.app.delivery
+    queued = dataclasses.replace(job, stage=Stage.QUEUED, card_message_id=None, video_message_id=None)
+    assert await doing(world, delivery.post_card(queued, again=True)) == job.card_message_id
+    world.time.jump(hours=20)
+    fetched = dataclasses.replace(queued, stage=Stage.DELIVERING, fetched_at=world.time.now())
+    assert await doing(world, delivery.deliver(fetched, again=True)) == job.video_message_id
 
 
 @pytest.mark.parametrize("stage", [Stage.FAILED, Stage.UNCERTAIN])
@@ -144,13 +109,9 @@ async def test_what_was_told_of_one_stage_is_not_taken_for_what_is_told_of_anoth
     hangs = await world.job()
     assert hangs.stage is Stage.UNCERTAIN
     (told,) = world.answers()
-    for stage, moments in [
-        (Stage.DELIVERING, {"fetched_at": world.time.now()}),
-        (Stage.FAILED, {"finished_at": world.time.now()}),
-    ]:
-        moved = dataclasses.replace(hangs, stage=stage, **moments)
-        deliver = world.app.delivery.deliver if stage is Stage.DELIVERING else world.app.delivery.tell
-        await doing(world, deliver(moved, again=True))
+    delivery = world.app.delivery
+    for stage, post in [(Stage.DELIVERING, delivery.deliver), (Stage.FAILED, delivery.tell)]:
+        await doing(world, post(dataclasses.replace(hangs, stage=stage), again=True))
     assert len(world.answers()) == 3
     assert world.answers()[0].id == told.id
 
