@@ -29,6 +29,7 @@ from storage.jobs import JobStore
 log = logging.getLogger(__name__)
 
 MOST_TRIES_TROUBLED = 10  # Discord fails: with growing pauses, some 20 minutes
+MOST_TRIES_AT_ALL = 300  # Discord fails everywhere: about a day
 MOST_TRIES_CLOSED = 4  # Discord refuses: half a minute in which somebody may give a permission back
 LEAST_FETCHING = dt.timedelta(hours=1)
 
@@ -352,8 +353,10 @@ class JobWorker:
             raise error
         try:
             await self._channels.write_directly(job)
-        except ChannelClosed as closed:
-            log.warning("direct messages are closed too: %s", closed)
+        except (ChannelClosed, DiscordTrouble) as also:
+            if isinstance(also, DiscordTrouble) and attempt < MOST_TRIES_AT_ALL:
+                raise
+            log.warning("direct messages are closed too: %s", also)
             return "channel and direct messages closed; kept for /video show"
         return "channel closed; told by direct message"
 
