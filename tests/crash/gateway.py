@@ -30,7 +30,7 @@ BALANCE_MICROS = 5_000_000_000
 # "increasing delays", says APIXO's page of webhooks, and up to three retries; here they are shorter.
 RETRY_SECONDS = (0.0, 1.0, 3.0, 9.0)
 # As an operator's proxy does that waits for the bot to come back (Caddy: lb_try_duration).
-PROXY_WAITS_SECONDS = 20.0
+PROXY_WAITS_SECONDS = 120.0
 
 # What the prompts ask the gateway to do.
 FAILS, ERRS, REFUSED = "fails", "errs", "is refused"
