@@ -14,12 +14,14 @@ import pytest
 import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy.exc import OperationalError
 
 from bot.errors import DiskUnusable, SchemaError
 from storage import schema
 from storage.database import MIGRATIONS, Database
 from storage.proof import prove_ledger
+from storage.upgrade import known_schemas
 
 HALF = '''
 """Does half of its work, then fails."""
@@ -91,6 +93,14 @@ async def test_a_fresh_file_gets_every_table_and_is_migrated_only_once(path: Pat
     assert sql(path, "SELECT value FROM marks") == [("yes",)]
     names = {name for kind, name, _ in first if kind == "table"}
     assert names == {*schema.metadata.tables, "alembic_version"}
+
+
+def test_each_migration_is_known_by_the_name_of_its_file() -> None:
+    config = alembic.config.Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    scripts = ScriptDirectory.from_config(config)
+    assert known_schemas() == {script.revision for script in scripts.walk_revisions()}
+    assert scripts.get_current_head() == max(known_schemas())
 
 
 async def test_the_file_is_kept_as_a_journal_and_written_through(path: Path) -> None:
