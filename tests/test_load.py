@@ -159,13 +159,13 @@ async def test_pictures_of_one_member_keep_no_other_waiting(world: World) -> Non
     one = SlowUpload()
     one.given.set()
     async with asyncio.timeout(30):
-        while not any(upload.asked.is_set() for upload in many):
-            await asyncio.sleep(0)
+        asked = [asyncio.create_task(upload.asked.wait()) for upload in many]
+        _, rest = await asyncio.wait(asked, return_when=asyncio.FIRST_COMPLETED)
         await order(9, world.other, one)
     assert sum(upload.asked.is_set() for upload in many) == 1
-    for task in ordered:
+    for task in (*ordered, *rest):
         task.cancel()
-    await asyncio.gather(*ordered, return_exceptions=True)
+    await asyncio.gather(*ordered, *rest, return_exceptions=True)
     await world.settled()
 
 
