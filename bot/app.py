@@ -117,6 +117,7 @@ class App:
         self._acts = acts
         self._parts = parts
         self._tasks: list[asyncio.Task[None]] = []
+        self.health = health
         self.numbers = numbers
         self.readiness = Readiness(store=gauges, session=bot, health=health, idle_parts=self._idle_parts)
 

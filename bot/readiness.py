@@ -8,13 +8,20 @@ from typing import Protocol
 from bot.errors import StorageTrouble
 from bot.health import Health
 from bot.troubles import Trouble
-from storage.gauges import GaugeStore
 
 log = logging.getLogger(__name__)
 
 MOST_SECONDS = 2.0
 
 _CHECK_OF = {Trouble.LOCKED: "database", Trouble.CORRUPT: "database", Trouble.CLOCK: "clock"}
+
+
+class Store(Protocol):
+    """Something that reads from the database."""
+
+    async def answers(self) -> None:
+        """Read something; see `storage/gauges.py`."""
+        ...
 
 
 class Session(Protocol):
@@ -32,15 +39,17 @@ class Readiness:
     def __init__(
         self,
         *,
-        store: GaugeStore,
+        store: Store,
         session: Session,
         health: Health,
         idle_parts: Callable[[], Collection[str]],
+        most_seconds: float = MOST_SECONDS,
     ) -> None:
         self._store = store
         self._session = session
         self._health = health
         self._idle_parts = idle_parts
+        self._most_seconds = most_seconds
         self._asking: asyncio.Task[None] | None = None
 
     async def problems(self) -> Mapping[str, str]:
@@ -61,12 +70,13 @@ class Readiness:
         """Read from the database; while a read hangs, no second one is begun."""
         if self._asking is None or self._asking.done():
             self._asking = asyncio.create_task(self._store.answers(), name="readiness")
-        done, _ = await asyncio.wait({self._asking}, timeout=MOST_SECONDS)
+        done, _ = await asyncio.wait({self._asking}, timeout=self._most_seconds)
         if not done:
-            return f"no answer within {MOST_SECONDS:.0f} s"
+            return f"no answer within {self._most_seconds:g} s"
         error = self._asking.exception()
         if error is None:
             return ""
-        if not isinstance(error, StorageTrouble):
-            log.error("the database could not be read", exc_info=error)
-        return f"cannot be read: {error if isinstance(error, StorageTrouble) else type(error).__name__}"
+        if isinstance(error, StorageTrouble):
+            return f"cannot be read: {error.detail}"
+        log.error("the database could not be read", exc_info=error)
+        return f"cannot be read: {type(error).__name__}"

@@ -137,6 +137,11 @@ class World:
         async with aiohttp.ClientSession() as session, session.post(local, json=body) as answer:
             return answer.status
 
+    @property
+    def port(self) -> int:
+        """Where the bot's own web server listens, if it has a public address."""
+        return self._process.port
+
     def delete_card(self, job: Job) -> None:
         """Let somebody delete the job's card."""
         assert job.card_message_id is not None
