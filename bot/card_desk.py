@@ -53,7 +53,7 @@ class _Card:
     since: float
     is_at_work: bool = False
     is_closed: bool = False  # gone or forbidden: only a new stage is worth another try
-    is_troubled: bool = False  # the last edit failed: the next one waits like mere progress
+    troubles: int = 0  # the last edits failed: the next one waits like mere progress, and longer each time
 
     @property
     def differs(self) -> bool:
@@ -68,7 +68,12 @@ class _Card:
     @property
     def is_urgent(self) -> bool:
         """Whether it should not wait like mere progress."""
-        return self.differs and not self.is_troubled
+        return self.differs and not self.troubles
+
+    @property
+    def pause_seconds(self) -> float:
+        """How long it is left as it is after an edit."""
+        return pacing.growing_pause(self.troubles, first_seconds=pacing.CARD_EDIT_SECONDS)
 
 
 class CardDesk:
@@ -119,7 +124,7 @@ class CardDesk:
         if as_posted:
             card.shown, card.shown_outlook = card.face, card.outlook
             card.since = self._card_edited[job.job_id] = self._now()
-            card.is_closed = card.is_troubled = False
+            card.is_closed, card.troubles = False, 0
             self._weigh(card)
         self._news.set()
 
@@ -165,7 +170,7 @@ class CardDesk:
     def _turn_of(self, wish: pacing.CardWish) -> float:
         channel_edited = self._channel_edited.get(wish.channel_id, float("-inf"))
         card_edited = self._card_edited.get(wish.job_id, float("-inf"))
-        own_turn = float("-inf") if wish.stage_changed else card_edited + pacing.CARD_EDIT_SECONDS
+        own_turn = float("-inf") if wish.stage_changed else card_edited + wish.pause_seconds
         return max(channel_edited + pacing.CHANNEL_EDIT_SECONDS, own_turn)
 
     def _next(self) -> pacing.CardWish | None:
@@ -194,16 +199,20 @@ class CardDesk:
             self._wishes.pop(job.job_id, None)
             return
         self._wishes[job.job_id] = pacing.CardWish(
-            job_id=job.job_id, channel_id=job.channel_id, stage_changed=card.is_urgent, since=card.since
+            job_id=job.job_id,
+            channel_id=job.channel_id,
+            stage_changed=card.is_urgent,
+            since=card.since,
+            pause_seconds=card.pause_seconds,
         )
 
     async def _edit(self, card: _Card) -> None:
         job, face, outlook, differs = card.job, card.face, card.outlook, card.differs
         try:
             logs.about(job_id=job.job_id)
-            card.is_troubled = True  # unless it turns out well
+            card.troubles += 1  # unless it turns out well
             card.is_closed = not await self._could_edit(job)
-            card.is_troubled = False
+            card.troubles = 0
             card.shown, card.shown_outlook, card.since = face, outlook, self._now()
             if differs:
                 await self._store.card_shows(job.job_id, job.stage)

@@ -123,12 +123,13 @@ def fairest(waiting: Collection[Waiting], running_of_member: Mapping[int, int]) 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class CardWish:
-    """A card that should be edited. `stage_changed` goes before mere progress."""
+    """A card that should be edited. `stage_changed` goes before mere progress, and needs no pause."""
 
     job_id: str
     channel_id: int
     stage_changed: bool
     since: float
+    pause_seconds: float = CARD_EDIT_SECONDS
 
 
 def next_card(
@@ -140,7 +141,8 @@ def next_card(
 ) -> CardWish | None:
     """Return the card to edit now, or None where each must wait its turn.
 
-    A card is edited at most every 15 s with progress; a change of stage waits for the channel only.
+    A card is edited at most every 15 s with progress, or as its own pause says; a change of stage waits for
+    the channel only.
     Times are seconds of one clock; an edit in its future, since it was set back, holds up nobody.
     """
 
@@ -151,6 +153,6 @@ def next_card(
         wish
         for wish in wishes
         if passed(channel_edited.get(wish.channel_id)) >= CHANNEL_EDIT_SECONDS
-        and (wish.stage_changed or passed(card_edited.get(wish.job_id)) >= CARD_EDIT_SECONDS)
+        and (wish.stage_changed or passed(card_edited.get(wish.job_id)) >= wish.pause_seconds)
     ]
     return min(ready, key=lambda wish: (not wish.stage_changed, wish.since, wish.job_id), default=None)

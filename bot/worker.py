@@ -29,7 +29,6 @@ from storage.jobs import JobStore
 log = logging.getLogger(__name__)
 
 MOST_TRIES_TROUBLED = 10  # Discord fails: with growing pauses, some 20 minutes
-MOST_TRIES_AT_ALL = 300  # Discord fails everywhere: about a day
 MOST_TRIES_CLOSED = 4  # Discord refuses: half a minute in which somebody may give a permission back
 LEAST_FETCHING = dt.timedelta(hours=1)
 
@@ -354,8 +353,9 @@ class JobWorker:
         try:
             await self._channels.write_directly(job)
         except (ChannelClosed, DiscordTrouble) as also:
-            if isinstance(also, DiscordTrouble) and attempt < MOST_TRIES_AT_ALL:
-                raise
+            is_early = self._clock() - job.created_at < pacing.LONGEST_WAIT
+            if isinstance(also, DiscordTrouble) and is_early:
+                raise  # Discord fails everywhere: then the channel is the first to have it again
             log.warning("direct messages are closed too: %s", also)
             return "channel and direct messages closed; kept for /video show"
         return "channel closed; told by direct message"

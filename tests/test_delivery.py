@@ -1,6 +1,8 @@
 """The clip and the failure in the channel: as large as Discord takes, however Discord behaves."""
 
 import asyncio
+import datetime as dt
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -9,8 +11,8 @@ from simcord.builders import UserHandle
 
 from bot import media
 from bot.models import FailureKind, Job, Stage
-from tests.acting import has_card
-from tests.fake_apixo import state
+from tests.acting import deny, has_card
+from tests.fake_apixo import envelope, state
 from tests.world import World, picture
 
 LIMIT = 10 * 1024 * 1024
@@ -154,56 +156,119 @@ async def test_a_permission_that_comes_back_in_time_lets_the_clip_through(world:
     assert direct_messages(world) == []
 
 
-def close_channel(world: World, way: str) -> None:
-    path = f"/channels/{world.channel.id}/*"
-    if way == "deleted":
-        world.env.backend.delete_channel(world.channel.id)
-    elif way == "forbidden":
-        world.env.inject_error("*", path, status=403, code=50013, times=None)
-    else:
-        world.env.inject_error("*", path, status=500, times=None)
+# The ladder: whatever is closed, the next rung takes it, and at last `/video show`
 
 
-@pytest.mark.parametrize("way", ["deleted", "forbidden", "always in trouble"])
-async def test_a_clip_whose_channel_stays_closed_is_told_directly_and_kept(way: str, world: World) -> None:
+def fault(world: World, method: str, status: int, code: int, *, below: str = "/*") -> None:
+    path = f"/channels/{world.channel.id}{below}"
+    world.env.inject_error(method, path, status=status, code=code, times=None)
+
+
+def lock(world: World) -> None:
+    """As an archived thread answers that was locked: to posts, to edits and to who would open it."""
+    fault(world, "POST", 400, 160005)
+    fault(world, "PATCH", 400, 50083)
+    fault(world, "PATCH", 403, 50013, below="")
+
+
+CLOSED: dict[str, Callable[[World], object]] = {
+    "the channel was deleted": lambda world: world.env.backend.delete_channel(world.channel.id),
+    "the bot may not see the channel": lambda world: deny(world, "view_channel"),
+    "the bot may not write": lambda world: deny(world, "send_messages"),
+    "the bot may not answer messages": lambda world: fault(world, "POST", 400, 160002),
+    "the thread is locked": lock,
+    "Discord is always in trouble": lambda world: fault(world, "*", 500, 0),
+    "the server threw the bot out": lambda world: world.env.backend.remove_guild(world.guild.id),
+}
+OPEN, CLOSED_FOR_BOTS, NOTHING_SHARED = 0, 50007, 50278
+ENDS = {
+    Stage.DONE: ([], "gives you the clip", (500_000, 0)),
+    Stage.FAILED: ([state("failed", failCode="CONTENT_VIOLATION")], "returned to your quota", (0, 0)),
+    Stage.UNCERTAIN: ([envelope(None, code=404, status=404)] * 5, "stays held", (0, 500_000)),
+}
+LADDER = [
+    *((closed, Stage.DONE, OPEN) for closed in CLOSED),
+    ("the bot may not write", Stage.DONE, CLOSED_FOR_BOTS),
+    ("the server threw the bot out", Stage.DONE, NOTHING_SHARED),
+    ("the channel was deleted", Stage.FAILED, OPEN),
+    ("the thread is locked", Stage.FAILED, CLOSED_FOR_BOTS),
+    ("the server threw the bot out", Stage.FAILED, NOTHING_SHARED),
+    ("the bot may not write", Stage.UNCERTAIN, OPEN),
+    ("the channel was deleted", Stage.UNCERTAIN, CLOSED_FOR_BOTS),
+]
+
+
+@pytest.mark.parametrize(("closed", "end", "refusal"), LADDER)
+async def test_whatever_is_closed_the_end_is_told_once_and_nothing_is_lost(
+    closed: str, end: Stage, refusal: int, world: World
+) -> None:
+    looks, words, sums = ENDS[end]
+    world.gateway.looks.extend(looks)
     await world.create(prompt="A fox runs")
     await world.reached(Stage.RENDERING)
-    close_channel(world, way)
+    CLOSED[closed](world)
+    if refusal:
+        world.env.inject_error("POST", "/users/@me/channels", status=403, code=refusal, times=None)
+    before = len(world.env.http_requests)
     await world.until_idle()
+
     job = await world.job()
-    assert (job.stage, job.video_message_id) == (Stage.DONE, None)
-    (told,) = direct_messages(world)
-    assert f"`/video show job:{job.job_id}` gives you the clip" in told
+    assert (job.stage, job.video_message_id) == (end, None)
+    assert await world.sums() == sums
+    assert len(world.env.http_requests) - before <= 60
+    told = direct_messages(world)
+    assert [words in one and job.job_id in one for one in told] == ([] if refusal else [True])
+    if end is not Stage.DONE:
+        assert job.told_stage is end
+        return
     assert job.clip.exists()
-    world.env.backend.faults.clear()
-    if way != "deleted":
-        shown = await world.member.slash(world.channel, "video show", job=job.job_id)
+    if closed == "the bot may not write":
+        await world.settled()
+        assert f"`/video show job:{job.job_id}` gives it to you" in await world.card()
+    if closed != "the server threw the bot out":
+        world.env.backend.faults.clear()
+        lounge = world.guild.create_text_channel("lounge")
+        shown = await world.member.slash(lounge, "video show", job=job.job_id)
         assert [file.filename for file in shown.response.attachments] == [f"{job.job_id}.mp4"]
 
 
-async def test_closed_direct_messages_end_the_way_and_the_clip_is_kept(world: World) -> None:
+async def test_a_discord_that_takes_nothing_at_all_is_tried_for_a_day(world: World) -> None:
     await world.create(prompt="A fox runs")
     await world.reached(Stage.RENDERING)
-    close_channel(world, "forbidden")
-    world.env.inject_error("POST", "/users/@me/channels", status=403, code=50007, times=None)
+    fault(world, "*", 500, 0)
+    world.env.inject_error("POST", "/users/@me/channels", status=503, times=None)
+    await world.until(lambda: world.time.now() > world.started + dt.timedelta(minutes=30))
+    assert (await world.job()).stage is Stage.DELIVERING
+    world.time.jump(hours=24)
     await world.until_idle()
     job = await world.job()
-    assert job.stage is Stage.DONE
+    assert (job.stage, job.video_message_id) == (Stage.DONE, None)
     assert job.clip.exists()
+
+
+async def test_a_clip_that_may_not_be_attached_is_linked_and_shown(world: World) -> None:
+    await world.create(prompt="A fox runs")
+    await world.reached(Stage.RENDERING)
+    deny(world, "attach_files")
+    await world.settled()
+    await assert_linked(world)
+    job = await world.job()
+    assert f"`/video show job:{job.job_id}` gives you the file." in world.answers()[0].content
     assert direct_messages(world) == []
 
 
-async def test_a_failure_whose_channel_is_closed_is_told_directly_with_its_cost(world: World) -> None:
+async def test_a_thread_that_was_archived_meanwhile_is_opened_for_its_card(world: World) -> None:
+    """Discord opens one by itself for a post, and refuses edits: a failure would leave its card behind."""
     world.gateway.looks.append(state("failed", failCode="CONTENT_VIOLATION"))
     await world.create(prompt="A fox runs")
-    await world.reached(Stage.RENDERING)
-    close_channel(world, "deleted")
-    await world.until_idle()
-    job = await world.job()
-    assert (job.stage, job.told_stage) == (Stage.FAILED, Stage.FAILED)
-    (told,) = direct_messages(world)
-    assert "The gateway refused the prompt" in told
-    assert "$0.50 returned to your quota" in told
+    await has_card(world)
+    path = f"/channels/{world.channel.id}/messages/*"
+    world.env.inject_error("PATCH", path, status=400, code=50083)
+    await world.reached(Stage.FAILED)
+    await world.settled()
+    assert "Failed" in await world.card()
+    opened = [one for one in world.env.http_requests if one.path == f"/channels/{world.channel.id}"]
+    assert [(one.method, one.json["archived"]) for one in opened] == [("PATCH", False)]
 
 
 async def test_a_card_that_is_gone_does_not_keep_its_clip_back(world: World) -> None:
