@@ -11,7 +11,7 @@ LOCK := "$(VENV_PYTHON)" -m uv pip compile --quiet --universal --python-version 
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help install run demo test bench format lock clean python venv venv-run venv-dev
+.PHONY: help install run demo test crash bench format lock clean python venv venv-run venv-dev
 
 help: ## list these targets
 	@echo 'make TARGET [ARGS="..."] [PYTHON=python3.12]'
@@ -31,6 +31,9 @@ test: venv-dev ## check format, lint, types and tests, as CI does; ARGS goes to 
 	"$(VENV_PYTHON)" -m ruff check .
 	"$(VENV_PYTHON)" -m basedpyright
 	"$(VENV_PYTHON)" -m pytest --cov --numprocesses auto --dist loadfile $(ARGS)
+
+crash: venv-dev ## kill the bot again and again and compare its books; ARGS="--kills 500 --seed 7"
+	@exec "$(VENV_PYTHON)" -m tests.crash $(ARGS)
 
 bench: venv-dev ## print how long orders, quotas and reports take over a long history; ARGS=FOLDER keeps it there
 	@exec "$(VENV_PYTHON)" -m tests.bench_money $(ARGS)
