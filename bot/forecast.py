@@ -34,11 +34,10 @@ class Forecast:
 
     def _line(self, model: str) -> dict[str, Outlook]:
         now = self._clock()
-        made_at, known = self._lines.get(model, (None, {}))
-        if made_at is None or not 0 <= (now - made_at).total_seconds() < _LINE_SECONDS:
-            known = self._foretold(model, now)
-            self._lines[model] = (now, known)
-        return known
+        made = self._lines.get(model)
+        if made is None or not 0 <= (now - made[0]).total_seconds() < _LINE_SECONDS:
+            made = self._lines[model] = (now, self._foretold(model, now))
+        return made[1]
 
     def _foretold(self, model: str, now: dt.datetime) -> dict[str, Outlook]:
         slots = self._lanes[model].slots

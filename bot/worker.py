@@ -3,8 +3,9 @@
 import asyncio
 import dataclasses
 import datetime as dt
+import itertools
 import logging
-from collections.abc import Coroutine, Mapping
+from collections.abc import Awaitable, Coroutine, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -227,11 +228,9 @@ class JobWorker:
             case Stage.SUBMITTING:
                 # Only a restart finds a job here: the request may have been sent, or not.
                 await self._lose(job, "the bot stopped before it could write down the gateway's answer")
-            case Stage.RENDERING if _is_to_be_told(job, self._clock()):
-                await self._act(self._tell_late(job, attempt))
             case Stage.RENDERING:
                 self._slots(job).keep(job)  # one that was uncertain for long has none any more
-                await self._watch(job)
+                await self._watch(job, attempt)
             case Stage.FETCHING:
                 self._slots(job).give_back(job.job_id)
                 await self._fetch(job)
@@ -276,8 +275,13 @@ class JobWorker:
         self._desk.show(dataclasses.replace(job, card_message_id=message_id), as_posted=True)
         self._desk.show(now_posted)
 
-    async def _watch(self, job: Job) -> None:
-        match await self._watcher.last_word(job):
+    async def _watch(self, job: Job, attempt: int) -> None:
+        attempts = itertools.count(attempt)
+
+        def when_late() -> Awaitable[bool]:
+            return self._acts.finish(self._tell_late(job, next(attempts)), grace_seconds=POST_GRACE_SECONDS)
+
+        match await self._watcher.last_word(job, when_late=when_late):
             case Finished(urls=urls, cost_micros=cost, took_seconds=took):
                 ready_at = (job.submitted_at or job.created_at) + dt.timedelta(seconds=took) if took else None
                 await self._store.rendered(
@@ -287,8 +291,6 @@ class JobWorker:
                 await self._fail(job, failure)
             case Lost(detail=detail):
                 await self._lose(job, detail)
-            case None:
-                pass  # the member is told first
 
     async def _fetch(self, job: Job) -> None:
         """Download the clip; the money settles with the commit that records it."""
@@ -330,18 +332,16 @@ class JobWorker:
             await self._write_directly(job, attempt, error)
         await self._store.told(job.job_id, job.stage)
 
-    async def _tell_late(self, job: Job, attempt: int) -> None:
-        """Say that the clip takes long; where Discord does not take it, the card says so, and that is enough.
-
-        Nobody looks at the task meanwhile, so there are few tries.
-        """
+    async def _tell_late(self, job: Job, attempt: int) -> bool:
+        """Say that the clip takes long; return whether that is done. In the end the card says so too."""
         try:
             await self._channels.tell(job, again=attempt > 1)
         except (ChannelClosed, DiscordTrouble) as error:
+            log.warning("attempt %d: nobody could be told that it takes long: %s", attempt, error)
             if attempt < MOST_TRIES_CLOSED:
-                raise
-            log.warning("nobody could be told that it takes long: %s", error)
-        await self._store.told(job.job_id, job.stage)
+                return False
+        await self._store.told(job.job_id, Stage.RENDERING)
+        return True
 
     # Small steps they share
 
@@ -377,12 +377,6 @@ class JobWorker:
 
     def _slots(self, job: Job) -> Slots:
         return self._lanes[job.request.model].slots
-
-
-def _is_to_be_told(job: Job, now: dt.datetime) -> bool:
-    """Whether the member should hear now that their clip takes long."""
-    tell_at = pacing.tell_at(job)
-    return tell_at is not None and now >= tell_at
 
 
 def _kept_until(job: Job) -> dt.datetime:

@@ -84,6 +84,7 @@ LAYERS = [
         "bot.gate",
         "bot.submitter",
         "bot.hooks",
+        "bot.watch",
         "bot.watcher",
     ],
     [

@@ -147,7 +147,10 @@ async def test_a_gateway_that_is_silent_after_a_day_is_no_verdict(world: World) 
     world.gateway.renders = True
     world.time.jump(hours=25)
     await world.settled()
-    await assert_done(world)
+    assert (await world.job()).stage is Stage.DONE
+    late, clip = world.answers()
+    assert "takes longer than usual" in late.content
+    assert len(clip.attachments) == 1
 
 
 async def test_a_gateway_that_says_nothing_for_a_day_leaves_the_job_uncertain(world: World) -> None:
@@ -220,7 +223,7 @@ async def test_no_more_tasks_run_at_once_than_the_model_allows(world: World) -> 
     assert len(world.gateway.tasks) == 10
     waiting = [job for job in await world.jobs() if job.stage is Stage.QUEUED]
     assert len(waiting) == 2
-    assert "In line for a place at the gateway." in await world.card(waiting[0])
+    assert "In line for a place at the gateway: " in await world.card(waiting[0])
     world.gateway.renders = True
     await world.settled()
     assert {job.stage for job in await world.jobs()} == {Stage.DONE}
