@@ -5,6 +5,7 @@ import secrets
 from yarl import URL
 
 from bot.models import Job
+from bot.redaction import HOOK_PREFIX
 from storage.hooks import HookStore
 
 _TOKEN_BYTES = 32
@@ -35,7 +36,7 @@ class Callbacks:
 
     def new_token(self) -> str | None:
         """Return a token that nobody can guess, for a request that is about to be sent."""
-        return None if self._public_url is None else secrets.token_urlsafe(_TOKEN_BYTES)
+        return None if self._public_url is None else HOOK_PREFIX + secrets.token_urlsafe(_TOKEN_BYTES)
 
     def address(self, job: Job) -> str | None:
         """Return where the gateway is to call for a job, and expect the call from now on."""

@@ -2,8 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection, Mapping
-from typing import Protocol
+from collections.abc import Callable, Collection, Coroutine, Mapping
+from typing import Any, Protocol
 
 from bot.errors import StorageTrouble
 from bot.health import Health
@@ -19,7 +19,7 @@ _CHECK_OF = {Trouble.LOCKED: "database", Trouble.CORRUPT: "database", Trouble.CL
 class Store(Protocol):
     """Something that reads from the database."""
 
-    async def answers(self) -> None:
+    def answers(self) -> Coroutine[Any, Any, None]:
         """Read something; see `storage/gauges.py`."""
         ...
 

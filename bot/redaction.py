@@ -7,27 +7,33 @@ from collections.abc import Collection
 
 HIDDEN = "[redacted]"
 
-# What a callback's address and an interaction's route carry: whoever has it can speak for them.
-_SLASH = r"(?:\\{0,8}/|%(?:25){0,4}2[fF])"
-_TOKENS = re.compile(rf"((?:hooks|interactions){_SLASH}[\w-]{{1,40}}{_SLASH})[\w.~-]{{16,}}")
+# How every token of a callback's address begins, so that it is known wherever a gateway repeats it.
+HOOK_PREFIX = "hook-"
+
+_HOOK = rf"{HOOK_PREFIX}[\w-]{{40,}}"
+# What an interaction's routes carry: whoever has it can answer for the bot.
+_INTERACTION = re.compile(r"((?:webhooks|interactions)/\d{1,20}/)[\w.~-]{16,}")
 _LEAST_ENCODED = 8  # a shorter piece of base64 is in too many words
 
 
 class Redactor:
-    """Knows the secrets of this program: its keys, and what its callback addresses look like."""
+    """Knows this program's secrets: keys it is given, and tokens by what they look like."""
 
     def __init__(self, secrets: Collection[str], *, hidden: str = HIDDEN) -> None:
-        forms = [form for secret in sorted(secrets, key=len, reverse=True) for form in _forms(secret)]
-        self._forms = re.compile("|".join(forms)) if forms else None
+        forms = [
+            form for secret in sorted(filter(None, secrets), key=len, reverse=True) for form in _forms(secret)
+        ]
+        self._forms = re.compile("|".join([*forms, _HOOK]))
         self._hidden = hidden
 
     def plain(self, words: str) -> str:
         """Return the words without the secrets."""
-        return _TOKENS.sub(lambda found: found[1] + self._hidden, self.without_keys(words))
+        hidden = self._forms.sub(lambda _: self._hidden, words)
+        return _INTERACTION.sub(lambda found: found[1] + self._hidden, hidden)
 
-    def without_keys(self, words: str) -> str:
-        """Return the words without the secrets it was given, whatever addresses they hold."""
-        return words if self._forms is None else self._forms.sub(lambda _: self._hidden, words)
+    def finds(self, word: str) -> bool:
+        """Whether there is a secret in something that has to be taken as it is, or not at all."""
+        return self.plain(word) != word
 
 
 def _forms(secret: str) -> list[str]:

@@ -13,7 +13,7 @@ from urllib.parse import quote, quote_plus
 import pytest
 
 from bot import logs
-from bot.redaction import Redactor
+from bot.redaction import HOOK_PREFIX, Redactor
 
 TOKEN, KEY, AWKWARD = "MTk4.token", "MTk4.token-and-more", 'quo"te\\slash'
 SECRETS = (TOKEN, KEY, AWKWARD)
@@ -188,7 +188,7 @@ def test_a_secret_is_found_however_it_is_written(encode: Callable[[str], str], s
 
 
 def test_addresses_that_speak_for_somebody_lose_their_tokens_and_other_words_stay() -> None:
-    token = "a" * 43
+    token = f"{HOOK_PREFIX}{'a' * 43}"
     redactor = Redactor(())
 
     for address in (

@@ -130,7 +130,8 @@ class ApixoGateway:
 
     def named_task(self, callback: bytes) -> str:
         """Read a callback, whose body is that of a status answer; see `Gateway.named_task`."""
-        return _Envelope.model_validate(json_object(callback) or {}).data.task_id
+        task_id = _Envelope.model_validate(json_object(callback) or {}).data.task_id
+        return "" if self._line.holds_key(task_id) else task_id
 
     def _body(
         self, model: Model, request: VideoRequest, picture: str | None, callback_url: str | None

@@ -73,11 +73,11 @@ class Line:
 
     def holds_key(self, word: str) -> bool:
         """Whether a gateway put the key into something that has to be taken as it is, or not at all."""
-        return self._redactor.without_keys(word) != word
+        return self._redactor.finds(word)
 
     def clean(self, urls: tuple[str, ...]) -> tuple[str, ...]:
         """Take the key out of result links: whoever serves them must not get it, nobody must read it."""
-        return tuple(map(self._redactor.without_keys, urls))
+        return tuple(map(self._redactor.plain, urls))
 
 
 def rate_limited(reply: Reply, words: str) -> NotAccepted:

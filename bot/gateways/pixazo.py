@@ -102,7 +102,8 @@ class PixazoGateway:
 
     def named_task(self, callback: bytes) -> str:
         """Read a callback, whose body is that of a status answer; see `Gateway.named_task`."""
-        return _Answer.model_validate(json_object(callback) or {}).request_id
+        task_id = _Answer.model_validate(json_object(callback) or {}).request_id
+        return "" if self._line.holds_key(task_id) else task_id
 
     async def balance(self) -> NoAnswer:
         """Pixazo documents no free question: only an order tells whether the key works."""
