@@ -69,7 +69,7 @@ class UncertainService:
         the callback says; what is asked about already is not asked again.
         """
         task_id = job.task_id or task_id
-        if (job.job_id, task_id) in self._looking:
+        if job.stage is not Stage.UNCERTAIN or (job.job_id, task_id) in self._looking:
             return
         self._looking.add((job.job_id, task_id))
         try:
