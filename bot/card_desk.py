@@ -66,11 +66,6 @@ class _Card:
         return self.differs or (not self.is_closed and self.shown_outlook != self.outlook)
 
     @property
-    def is_urgent(self) -> bool:
-        """Whether it should not wait like mere progress."""
-        return self.differs and not self.troubles
-
-    @property
     def pause_seconds(self) -> float:
         """How long it is left as it is after an edit."""
         return pacing.growing_pause(self.troubles, first_seconds=pacing.CARD_EDIT_SECONDS)
@@ -201,7 +196,7 @@ class CardDesk:
         self._wishes[job.job_id] = pacing.CardWish(
             job_id=job.job_id,
             channel_id=job.channel_id,
-            stage_changed=card.is_urgent,
+            stage_changed=card.differs and not card.troubles,
             since=card.since,
             pause_seconds=card.pause_seconds,
         )
