@@ -33,7 +33,7 @@ RETRY_SECONDS = (0.0, 1.0, 3.0, 9.0)
 PROXY_WAITS_SECONDS = 120.0
 
 # What the prompts ask the gateway to do.
-FAILS, ERRS, REFUSED = "fails", "errs", "is refused"
+FAILS, ERRS, REFUSED, SPOILT = "fails", "errs", "is refused", "is spoilt at first"
 _NUMBER = re.compile(r"number (\d+)")
 
 _PRICES: Mapping[tuple[str, int, str | None], int] = {
@@ -57,7 +57,7 @@ class Task:
     ends_at: float
     callback_url: str | None
     refunds: bool
-    is_called_back: bool = False
+    downloads: int = 0
 
     @property
     def is_over(self) -> bool:
@@ -272,8 +272,12 @@ class Gateways:
         return task
 
     async def _file(self, request: web.Request) -> web.StreamResponse:
-        response = web.StreamResponse(headers={"Content-Type": "video/mp4"})
+        task = self.tasks[request.match_info["name"].removesuffix(".mp4")]
+        task.downloads += 1
         data = CLIP.read_bytes()
+        if SPOILT in task.request.prompt and task.downloads == 1:
+            data = b"no video " * 100
+        response = web.StreamResponse(headers={"Content-Type": "video/mp4"})
         response.content_length = len(data)
         await response.prepare(request)
         await response.write(data[: len(data) // 2])
@@ -298,7 +302,6 @@ class Gateways:
             await asyncio.sleep(pause)
             with contextlib.suppress(aiohttp.ClientError, TimeoutError):
                 if await self._through_the_proxy(f"callback of {task.gateway}", url, body) == 200:
-                    task.is_called_back = True
                     return
         self.complaints.append(f"nobody took the callback of {task.task_id}")
 

@@ -11,8 +11,8 @@ from typing import Any
 from PIL import Image
 
 from tests.crash.chat import CrashDiscord, job_in
-from tests.crash.gateway import ERRS, FAILS, REFUSED
-from tests.discord_server import CHANNELS, LEAD, MEMBER, OTHERS, STAFF, VIDEOS, Answer, components, texts
+from tests.crash.gateway import ERRS, FAILS, REFUSED, SPOILT
+from tests.discord_server import CHANNELS, LEAD, MEMBER, OTHERS, STAFF, Answer, components, texts
 
 POOR = OTHERS[-1]
 ROOMS = tuple(channel for channel in CHANNELS if channel != STAFF)
@@ -43,6 +43,7 @@ WISHES = {
     "picture": Wish(model=_SORA, has_picture=True),
     "fails": Wish(model=_SORA, more=FAILS),
     "refused": Wish(model=_SORA, more=REFUSED),
+    "spoilt": Wish(model=_SORA, more=SPOILT),
     "pixazo": Wish(model=_PIXAZO, seconds=4),
     "pixazo picture": Wish(model=_PIXAZO, seconds=4, has_picture=True),
     "pixazo errs": Wish(model=_PIXAZO, seconds=4, more=ERRS),
@@ -213,4 +214,3 @@ def _picture() -> bytes:
 
 
 _PICTURE = _picture()
-__all__ = ["PURSE_ROOM", "VIDEOS", "WISHES", "Ordered", "People", "Wish"]

@@ -7,8 +7,8 @@ from enum import StrEnum
 from typing import TypeAlias
 
 from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
 
-Handler: TypeAlias = Callable[[web.Request], Awaitable[web.StreamResponse]]
 KindOf: TypeAlias = Callable[[web.Request], Awaitable[str]]
 
 
@@ -71,7 +71,7 @@ class Trap:
         raise Gone
 
 
-def watched(trap: Trap, kind_of: KindOf) -> Callable[[web.Request, Handler], Awaitable[web.StreamResponse]]:
+def watched(trap: Trap, kind_of: KindOf) -> Middleware:
     """Return a middleware that lets each request pass the trap on its way in and out."""
 
     @web.middleware

@@ -10,18 +10,18 @@ import socket
 import sys
 import time
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 from tests.crash import books
 from tests.crash.chat import CrashDiscord
 from tests.crash.gateway import Gateways
 from tests.crash.people import People
-from tests.crash.traps import Boundary, Moment, Trap
+from tests.crash.traps import Boundary, Trap
 from tests.discord_standin import TOKEN
 
 ROOT = Path(__file__).parent.parent.parent
 PUBLIC_URL = "https://bot.example"
-INSTANT = "a random instant"
 
 LONGEST_START_SECONDS = 40.0
 LONGEST_LIFE_SECONDS = 8.0  # after READY; what did not come by then comes another time
@@ -297,7 +297,7 @@ class Trial:
         return "\n".join(f"  {job.job_id}:\n{books.history(self._database, job.job_id)}" for job in named[:5])
 
 
-def _killer(process: asyncio.subprocess.Process):  # noqa: ANN202
+def _killer(process: asyncio.subprocess.Process) -> Callable[[], None]:
     def kill() -> None:
         if process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
@@ -310,6 +310,3 @@ def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
-
-
-__all__ = ["INSTANT", "Boundary", "Kill", "Moment", "Outcome", "Trial"]
