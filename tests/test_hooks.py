@@ -199,7 +199,7 @@ async def test_a_callback_may_come_again_and_late(place: Place) -> None:
 
     assert await place.call(job) == 200
 
-    assert place.bot.looks == [job.job_id] * 4
+    assert place.bot.looks == [job.job_id] * 5
     assert await place.books.jobs.get(job.job_id) == before
     assert place.bot.counted[-1] == "late"
 
