@@ -93,30 +93,33 @@ class JobService:
             quality=order.quality,
             keep_watermark=order.keep_watermark,
         )
-        picture = None
-        if order.picture is not None:
-            with self._health.noticing():
-                request, picture = await self._pictured(order, order.picture, model, request)
-        outcome = await self._orders.place(
-            NewJob(
-                job_id=new_id(),
-                origin=order.origin,
-                account=model.account,
-                server_id=order.server_id,
-                channel_id=order.channel_id,
-                home_channel_id=order.home_channel_id,
-                user_id=order.user_id,
-                role_ids=order.role_ids,
-                top_role_id=order.top_role_id,
-                request=request,
-                gateway=model.gateway,
-                picture=picture,
-                note=order.note,
-                quote=model.quote(request),
-            ),
-            self._policy,
-            now=self._clock(),
-        )
+        # One order of a person at a time: hard pictures or many orders of one keep nobody else waiting.
+        turn = self._turns.setdefault((order.server_id, order.user_id), asyncio.Lock())
+        async with turn:
+            picture = None
+            if order.picture is not None:
+                with self._health.noticing():
+                    request, picture = await self._pictured(order, order.picture, model, request)
+            outcome = await self._orders.place(
+                NewJob(
+                    job_id=new_id(),
+                    origin=order.origin,
+                    account=model.account,
+                    server_id=order.server_id,
+                    channel_id=order.channel_id,
+                    home_channel_id=order.home_channel_id,
+                    user_id=order.user_id,
+                    role_ids=order.role_ids,
+                    top_role_id=order.top_role_id,
+                    request=request,
+                    gateway=model.gateway,
+                    picture=picture,
+                    note=order.note,
+                    quote=model.quote(request),
+                ),
+                self._policy,
+                now=self._clock(),
+            )
         return self.taken(outcome)
 
     async def admit(self, asking: Asking) -> None:
@@ -164,9 +167,7 @@ class JobService:
             one: model.size(dataclasses.replace(request, shape=one)).pixels
             for one in ([order.shape] if order.shape is not None else model.shapes)
         }
-        # One picture of a person at a time: hard ones of one must not keep everybody else waiting.
-        turn = self._turns.setdefault((order.server_id, order.user_id), asyncio.Lock())
-        async with turn, self._files:
+        async with self._files:
             data = await upload.read()
             fitted, picture = await self._pictures.fit(data, sizes=sizes, otherwise=request.shape)
         return dataclasses.replace(request, shape=fitted), picture
