@@ -37,7 +37,10 @@ _NEEDED = {
 
 class _Tree(app_commands.CommandTree["SoraBot"]):
     async def interaction_check(self, interaction: discord.Interaction["SoraBot"], /) -> bool:
-        """Turn away whoever asks too fast, before anything is looked up; of choices they just get none."""
+        """Turn away whoever asks too fast, before anything is looked up; of choices they just get none.
+
+        Discord lets nobody choose what is not offered, but for a command as it knows it.
+        """
         bot, server_id = interaction.client, interaction.guild_id or 0
         if interaction.type is discord.InteractionType.autocomplete:
             return bot.choosing.wait_for(server_id, interaction.user.id) is None
@@ -45,6 +48,10 @@ class _Tree(app_commands.CommandTree["SoraBot"]):
             bot.acting.check(server_id, interaction.user.id)
         except UserError as error:
             await bot.show_error(interaction, error)
+            return False
+        command = interaction.command
+        if isinstance(command, app_commands.Command) and not _are_offered(command, interaction.namespace):
+            await bot.show_error(interaction, app_commands.CommandSignatureMismatch(command))
             return False
         return True
 
@@ -241,6 +248,15 @@ class SoraBot(commands.Bot):
             "Something went wrong in the bot; nothing more was done. "
             f"Tell its operator this reference: `{reference}`."
         )
+
+
+def _are_offered(command: app_commands.Command[Any, ..., Any], chosen: app_commands.Namespace) -> bool:
+    """Whether all that was chosen is among the choices."""
+    return all(
+        getattr(chosen, option.display_name, None) in {None, *(choice.value for choice in option.choices)}
+        for option in command.parameters
+        if option.choices
+    )
 
 
 def _act(interaction: discord.Interaction[Any]) -> str:

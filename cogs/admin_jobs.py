@@ -88,7 +88,7 @@ class OversightCommands(commands.Cog):
 
 class StaffPageButton(
     PressButton,
-    template=r"staff:(?P<of>jobs|acts):(?P<page>\d{1,4}):(?P<stage>[a-z]*):(?P<user>\d*):(?P<model>[0-9a-f]*)",
+    template=r"staff:(?P<of>jobs|acts):(?P<page>\d{1,4}):(?P<stage>[a-z]*):(?P<user>[1-8]?\d{0,18}):(?P<model>[0-9a-f]*)",
 ):
     """Turns a list for staff to another page. A model is named by a checksum: ids of models may be long."""
 

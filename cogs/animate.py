@@ -58,6 +58,8 @@ class AnimateCog(commands.Cog):
             ) != opener:  # its id alone brings a form back to this one
                 raise BadOrder("Somebody else opened this form. Open one of your own; nothing was charged.")
             self._bot.acting.check(*opener)
+            if offer not in {option.value for option in offers}:
+                raise BadOrder("This form offers no such model. Open it again; nothing was charged.")
             model, _, seconds = offer.rpartition("|")
             wishes = {"prompt": prompt, "model": model, "seconds": int(seconds)}
             await order(submitted, self._jobs, picture=kept, note=note, **wishes)
@@ -80,7 +82,7 @@ class AnimateForm(ui.Modal, title="Animate image"):
 
     async def on_submit(self, interaction: discord.Interaction[Any], /) -> None:
         """Order what was chosen."""
-        await self._submit(interaction, self._prompt.value, self._offer.values[0])
+        await self._submit(interaction, self._prompt.value, next(iter(self._offer.values), ""))
 
     async def on_error(self, interaction: discord.Interaction[Any], error: Exception, /) -> None:
         """Show the error as any other."""
