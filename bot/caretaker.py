@@ -1,9 +1,9 @@
 """Looks after the machine: room on the disk, jumps of the clock, whether what was broken is mended."""
 
-import asyncio
 import datetime as dt
 import logging
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
@@ -41,7 +41,15 @@ class Caretaker:
     """Two loops: one looks around every minute, the other tries a storage in trouble until it works."""
 
     def __init__(
-        self, *, health: Health, database: Database, folder: Path, bell: Bell, clock: Clock, sleep: Sleep
+        self,
+        *,
+        health: Health,
+        database: Database,
+        folder: Path,
+        bell: Bell,
+        clock: Clock,
+        sleep: Sleep,
+        free_bytes: Callable[[Path], int] = lambda folder: shutil.disk_usage(folder).free,
     ) -> None:
         self._health = health
         self._database = database
@@ -49,13 +57,14 @@ class Caretaker:
         self._bell = bell
         self._clock = clock
         self._sleep = sleep
+        self._free_bytes = free_bytes
         self._set_at: dt.datetime | None = None  # when the clock jumped last, by the clock as it is since
         self._told: dict[Trouble, dt.datetime] = {}
 
     async def look(self) -> None:
         """Look at the disk and the clock, and tell the operator what is wrong, until cancelled."""
         while True:
-            await self._look_at_disk()
+            self._look_at_disk()
             await self._tell_operator()
             before = self._clock()
             await self._sleep(LOOK_SECONDS)
@@ -88,9 +97,9 @@ class Caretaker:
         for trouble in _PROBED:
             self._health.mend(trouble)
 
-    async def _look_at_disk(self) -> None:
+    def _look_at_disk(self) -> None:
         try:
-            free = (await asyncio.to_thread(shutil.disk_usage, self._folder)).free
+            free = self._free_bytes(self._folder)
         except OSError as error:
             trouble = troubles.of_os_error(error) or Trouble.FAILING
             self._health.notice(trouble, f"DATA_DIR: {error.strerror}")

@@ -119,9 +119,7 @@ class Database:
         Raises:
             StorageTrouble: it cannot be written.
         """
-        if reconnect:
-            await self._writer.dispose()
-        await self.finish(self._probe())
+        await self.finish(self._probe(reconnect=reconnect))
 
     async def close(self) -> None:
         """Close every connection, even while the caller is being cancelled."""
@@ -138,7 +136,10 @@ class Database:
         task.add_done_callback(self._running.discard)
         return await asyncio.shield(task)
 
-    async def _probe(self) -> None:
+    async def _probe(self, *, reconnect: bool) -> None:
+        if reconnect:
+            async with self._writer.connect() as connection:
+                await connection.invalidate()
         values = {"name": _PROBE, "value": "x" * _PROBE_LETTERS}
         async with self.write() as connection:
             await connection.execute(sa.insert(schema.marks).prefix_with("OR REPLACE").values(values))

@@ -144,15 +144,15 @@ async def test_a_damaged_database_makes_no_backup_and_keeps_the_one_before(
 
 async def test_what_a_command_does_is_told_with_its_exit_code(folder: DataFolder, target: Path) -> None:
     async with open_books(folder.path):
-        code, told = await command(folder, "backup", target)
-        assert (code, told.split(":")[0]) == (0, f"backup {target}")
-        with folder:
-            code, told = await command(folder, "restore", target)
-        assert code == 3
-        assert told.startswith("video bot: DATA_DIR ")
-    code, told = await command(folder, "restore", target)
-    assert code == 0
-    assert told.startswith(f"restored {target}: ")
+        await back_up(folder, older := target.with_name("older"))
+    with folder:
+        backed_up, put_back = await asyncio.gather(
+            command(folder, "backup", target), command(folder, "restore", older)
+        )
+    assert backed_up[0] == 0
+    assert backed_up[1].startswith(f"backup {target}: ")
+    assert put_back[0] == 3
+    assert put_back[1].startswith("video bot: DATA_DIR ")
 
 
 async def command(folder: DataFolder, *arguments: object) -> tuple[int, str]:
