@@ -181,21 +181,15 @@ class JobWorker:
         does not take and what the disk does not are counted apart.
         """
         logs.about(job_id=job_id)
-        first, has_moved = attempt, False
+        first = attempt
+        stage: Stage | None = None
         refusals = stalls = 0
         while True:
             try:
                 await self._health.can_write()
-                self._moved[job_id].clear()
-                job = await self._store.get(job_id)
-                if job is None:
+                stage = await self._advance(job_id, attempt, stage)
+                if stage is None:
                     return
-                self._desk.show(job)
-                if not await self._step(job, attempt):
-                    if has_moved and not job.stage.is_open:
-                        await self._stories.tell(job)
-                    return
-                has_moved = True
             except TryLater as error:
                 log.warning("%s", error)
                 refusals += 1
@@ -219,9 +213,26 @@ class JobWorker:
             else:
                 attempt, refusals, stalls = first, 0, 0
 
+    async def _advance(self, job_id: str, attempt: int, before: Stage | None) -> Stage | None:
+        """Take the next step; return the stage it was taken in, or None where there was none to take.
+
+        `before` is the stage of the step before, if there was one. Who took the last step tells the story.
+        """
+        self._moved[job_id].clear()
+        job = await self._store.get(job_id)
+        if job is None:
+            return None
+        self._desk.show(job)
+        if job.stage is not before:
+            log.info("the job is %s", job.stage)
+        if await self._step(job, attempt):
+            return job.stage
+        if before is not None and not job.stage.is_open:
+            await self._stories.tell(job)
+        return None
+
     async def _step(self, job: Job, attempt: int) -> bool:
         """Take the next step of a job; return whether there may be another."""
-        log.info("the job is %s", job.stage)
         match job.stage:
             case Stage.QUEUED:
                 await self._order(job, attempt)

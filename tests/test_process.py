@@ -188,6 +188,17 @@ async def test_a_running_bot_answers_for_its_health_keeps_its_folder_and_stops_o
         await bot.reaches(discord.ready)
         async with aiohttp.ClientSession() as session, session.get(address) as response:
             assert (response.status, await response.text()) == (200, "ok\n")
+        await bot.says("connected to Discord")
+        async with aiohttp.ClientSession(address.removesuffix("healthz")) as session:
+            async with session.get("readyz") as response:
+                told = await response.json()
+                assert (response.status, told["ready"]) == (200, True), told
+            async with session.get("metrics") as response:
+                page = await response.text()
+                assert response.content_type == "text/plain"
+        assert 'video_bot_discord_requests_total{kind="other",status="200"}' in page
+        assert re.search(r"^video_bot_loop_lag_seconds_count [1-9]", page, re.MULTILINE)
+        assert TOKEN not in page + str(told)
         assert (await failure(tmp_path))[0] == 3
         assert await exported(tmp_path, "jobs") == []
         bot.signal(signal.SIGTERM)

@@ -6,7 +6,6 @@ https://apixo.ai/docs/models/video/sora-2-pro; System APIs, https://apixo.ai/doc
 
 import decimal
 import json
-import logging
 from decimal import Decimal
 from typing import Annotated, Any, cast
 from urllib.parse import quote
@@ -45,8 +44,6 @@ from bot.gateways.line import (
 )
 from bot.models import VideoRequest
 from bot.money import MICROS_PER_DOLLAR
-
-log = logging.getLogger(__name__)
 
 _OK = 200
 _CLIENT_ERRORS = range(400, 500)
@@ -205,7 +202,7 @@ class ApixoGateway:
             case "pending" | "processing":
                 return Running()
             case unknown:
-                log.info("unknown state %r counts as still rendering", unknown[:40])
+                self._line.wonder(unknown)
                 return Running()
 
 

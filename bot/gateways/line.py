@@ -1,6 +1,7 @@
 """One key's line to its gateway, and the careful reading of what comes back on it."""
 
 import datetime as dt
+import logging
 from collections.abc import Mapping
 from typing import Annotated, Any, cast
 
@@ -21,8 +22,12 @@ from bot.gateways.base import (
 from bot.models import Failure, FailureKind
 from bot.redaction import Redactor
 
+log = logging.getLogger(__name__)
+
 MOST_WORDS = 300
 _MOST_READ = 20_000
+_MOST_STATE = 40
+_MOST_STRANGE = 20
 _MOST_ID = 500
 _MOST_DIGITS = 9
 _MOST_LINK = 4096
@@ -42,6 +47,7 @@ class Line:
         self._base_url = base_url.rstrip("/")
         self._redactor = Redactor([key], hidden="[key]")
         self._headers = headers
+        self._strange: set[str] = set()
 
     async def post(
         self, path: str, body: Mapping[str, Any], headers: Mapping[str, str] | None = None
@@ -70,6 +76,13 @@ class Line:
         storable = words.encode("utf-8", "replace").decode("utf-8")  # JSON can spell half a character
         line = " ".join(text.visible(storable).split())
         return text.cut(self._redactor.plain(line[:_MOST_READ]), MOST_WORDS)
+
+    def wonder(self, state: str) -> None:
+        """Log a state that no page names, once: each look would say so again."""
+        told = self.plain(state)[:_MOST_STATE]
+        if told not in self._strange and len(self._strange) < _MOST_STRANGE:
+            self._strange.add(told)
+            log.warning("the gateway's unknown state %r counts as still rendering", told)
 
     def holds_key(self, word: str) -> bool:
         """Whether a gateway put the key into something that has to be taken as it is, or not at all."""

@@ -3,7 +3,6 @@
 Facts: Pixazo, Sora 2 Pro API, https://gateway.pixazo.ai/sora-video/v1
 """
 
-import logging
 from typing import Any, cast
 from urllib.parse import quote
 
@@ -38,8 +37,6 @@ from bot.gateways.line import (
     took_by_dates,
 )
 from bot.models import FailureKind, VideoRequest
-
-log = logging.getLogger(__name__)
 
 _BAD_REQUEST = 400
 _CLIENT_ERRORS = range(400, 500)
@@ -155,7 +152,7 @@ class PixazoGateway:
             case "QUEUED" | "PROCESSING" | "IN_QUEUE" | "IN_PROGRESS":
                 return Running()
             case unknown:
-                log.info("unknown status %r counts as still rendering", unknown[:40])
+                self._line.wonder(unknown)
                 return Running()
 
 
