@@ -1,5 +1,6 @@
 """The bot as Discord sees it: intents, commands, and the one place where errors are shown."""
 
+import asyncio
 import hashlib
 import json
 import logging
@@ -15,7 +16,7 @@ from discord.ext import commands
 from bot import approval_card
 from bot.approvals import ApprovalService
 from bot.cooldown import Cooldown
-from bot.errors import NotHere, OverLimit, UserError
+from bot.errors import NotHere, OverLimit, StorageTrouble, UserError
 from bot.jobs import JobService
 from bot.quotes import QuoteService
 from storage.outages import MarkStore
@@ -24,6 +25,11 @@ if TYPE_CHECKING:
     from discord.ui import DynamicItem, Item
 
 log = logging.getLogger(__name__)
+
+# Without bounds, as discord.py has it, a thousand answers at once open a thousand connections, whose
+# handshakes hold up everybody. Refusals get a part of them, so that a flood of those passes nobody by.
+_MOST_CONNECTIONS = 200
+_MOST_REFUSALS_AT_ONCE = 50
 
 _COMMANDS_MARK = "registered commands"
 _NEEDED = {
@@ -94,8 +100,10 @@ class SoraBot(commands.Bot):
             member_cache_flags=discord.MemberCacheFlags.none(),
             chunk_guilds_at_startup=False,
             max_messages=None,
+            connector=aiohttp.TCPConnector(limit=_MOST_CONNECTIONS),
             http_trace=trace,
         )
+        self._refusing = asyncio.Semaphore(_MOST_REFUSALS_AT_ONCE)
         self.acting = acting
         self.choosing = choosing
         self._marks = marks
@@ -161,7 +169,10 @@ class SoraBot(commands.Bot):
         if await self._marks.get(_COMMANDS_MARK) == digest:
             return
         await self.tree.sync()
-        await self._marks.set(_COMMANDS_MARK, digest)
+        try:
+            await self._marks.set(_COMMANDS_MARK, digest)
+        except StorageTrouble as error:
+            log.warning("the next start registers the commands again: %s", error.detail)
         log.info("registered %d commands", len(payload))
 
     async def operator_ids(self) -> frozenset[int]:
@@ -228,7 +239,8 @@ class SoraBot(commands.Bot):
         if isinstance(told, OverLimit) and told.draft_id is not None:
             more["view"] = approval_card.ask(told.draft_id, told.price)
         try:
-            await answer(interaction, sentence, **more)
+            async with self._refusing:
+                await answer(interaction, sentence, **more)
         except (discord.HTTPException, aiohttp.ClientError, OSError) as trouble:
             log.warning("%s: could not tell: %s (%s)", where, sentence, trouble)
 
