@@ -268,6 +268,7 @@ def _wire(ground: Ground, stack: contextlib.AsyncExitStack) -> App:
         members=notices,
         policy=ground.policy,
         driver=alerts,
+        health=ground.health,
         clock=clock,
     )
     caretaker = Caretaker(

@@ -8,6 +8,7 @@ from bot import approval_messages
 from bot.access import Access
 from bot.availability import Availability
 from bot.errors import ChannelClosed, DiscordTrouble, NotAllowed, UserError
+from bot.health import Health
 from bot.jobs import Driver
 from bot.models import Clock, Draft, DraftStage, Job
 from bot.quotas import Policy
@@ -45,6 +46,7 @@ class ApprovalService:
         members: Members,
         policy: Policy,
         driver: Driver,
+        health: Health,
         clock: Clock,
     ) -> None:
         self._store = store
@@ -56,6 +58,7 @@ class ApprovalService:
         self._members = members
         self._policy = policy
         self._driver = driver
+        self._health = health
         self._clock = clock
 
     async def ask(self, draft_id: str, *, server_id: int, user_id: int, role_ids: frozenset[int]) -> Draft:
@@ -100,6 +103,7 @@ class ApprovalService:
         draft = await self._to_decide(draft_id, server_id, role_ids, staff=staff)
         if draft.new.user_id == user_id and not staff:
             raise UserError(approval_messages.NOT_YOUR_OWN)
+        self._health.check()
         found = await self._roles_now(draft)
         if found is None:
             await self._store.leave(draft_id)
