@@ -148,7 +148,6 @@ jobs = sa.Table(
         "rendered_at",
         sqlite_where=sa.text("rendered_at IS NOT NULL"),
     ),
-    Index("jobs_uncertain", "uncertain_at", sqlite_where=sa.text("stage = 'uncertain'")),
 )
 
 stage_history = sa.Table(

@@ -13,8 +13,7 @@ from storage.database import Database, Store, reads, writes
 from storage.jobs import JobStore
 from storage.schema import EntryKind, jobs, servers
 
-# As the index says it, or SQLite would not use it.
-_IS_UNCERTAIN = sa.text("jobs.stage = 'uncertain'")
+_IS_UNCERTAIN = jobs.c.stage == Stage.UNCERTAIN
 
 
 class UncertainStore(Store):

@@ -11,6 +11,7 @@ from bot.quotas import Period
 from storage.audit import ActStore
 from storage.balances import BalanceStore
 from storage.job_search import JobFilter, JobSearch
+from storage.uncertain import UncertainStore
 from tests.books import ALICE, CHANNEL, DOLLAR, NOON, SERVER, Books, open_books
 
 AN_HOUR = Period(starts_at=NOON - dt.timedelta(hours=1), turns_at=NOON)
@@ -76,6 +77,14 @@ READS: dict[str, tuple[Callable[[Books], Awaitable[object]], str]] = {
     "what was booked in an hour": (
         lambda books: BalanceStore(books.database).paid_jobs("apixo", AN_HOUR),
         "ledger_by_gateway (gateway=? AND created_at>?)",
+    ),
+    "what is uncertain in a server": (
+        lambda books: UncertainStore(books.database, books.jobs).listed(SERVER, limit=25),
+        "jobs_by_stage (stage=?)",
+    ),
+    "what is uncertain anywhere": (
+        lambda books: UncertainStore(books.database, books.jobs).listed(None, limit=25),
+        "jobs_by_stage (stage=?)",
     ),
     "what is at a gateway": (
         lambda books: BalanceStore(books.database).paid_jobs("apixo", AN_HOUR),

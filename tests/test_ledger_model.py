@@ -25,6 +25,7 @@ from storage.ledger import Scope, Span
 from storage.orders import Refusal
 from storage.proof import prove_ledger
 from storage.servers import ServerStore
+from storage.uncertain import UncertainStore
 from tests.books import BOB, CENT, DOLLAR, Books, new_job, open_books
 
 # What these tests run is covered elsewhere, and tracing makes them three times as long.
@@ -72,6 +73,7 @@ WAYS = (
     (Stage.SUBMITTING, Stage.RENDERING, Stage.FETCHING, Stage.DELIVERING, Stage.DONE),
     (Stage.SUBMITTING, Stage.RENDERING, Stage.FETCHING, Stage.DELIVERING),
     (Stage.SUBMITTING, Stage.QUEUED, Stage.SUBMITTING, Stage.RENDERING, Stage.FAILED),
+    (Stage.SUBMITTING, Stage.UNCERTAIN),
     (Stage.CANCELLED,),
 )
 
@@ -393,6 +395,23 @@ class Money:
         }
         return steps[wanted]()
 
+    async def end_uncertainty(self) -> None:
+        """Staff give up while the gateway names the task: one of both counts, whoever else tries the same."""
+        store = UncertainStore(self.books.database, self.books.jobs)
+        for job_id in self._some(
+            job_id for job_id, job in self.model.jobs.items() if job.stage is Stage.UNCERTAIN
+        ):
+            acts = [
+                *(store.release(job_id, act="release", by=BOB, reason="", now=self.now) for _ in range(2)),
+                *(
+                    store.found_again(job_id, f"task {job_id}", act="ran", by=None, reason="", now=self.now)
+                    for _ in range(2)
+                ),
+            ]
+            self.random.shuffle(acts)
+            (ended,) = [one for one in await asyncio.gather(*acts) if one is not None]
+            self.model.jobs[job_id].go(ended.stage, None)
+
     async def refund(self) -> None:
         """Staff give back what one job cost, also what an earlier period paid."""
         for job_id in self._some(
@@ -530,6 +549,7 @@ ACTS = (
     *(
         Money.order_and_be_cancelled,
         Money.approve,
+        Money.end_uncertainty,
         Money.refund,
         Money.set_limit,
         Money.set_limit,

@@ -22,13 +22,6 @@ def upgrade() -> None:
         unique=False,
         sqlite_where=sa.text("rendered_at IS NOT NULL"),
     )
-    op.create_index(
-        "jobs_uncertain",
-        "jobs",
-        ["uncertain_at"],
-        unique=False,
-        sqlite_where=sa.text("stage = 'uncertain'"),
-    )
     for column, stage in (("rendered_at", "fetching"), ("uncertain_at", "uncertain")):
         op.execute(
             f"UPDATE jobs SET {column} = "  # noqa: S608 - both names are written above
