@@ -21,6 +21,7 @@ from bot.config import Settings
 from bot.cooldown import Cooldown
 from bot.deletions import Deletions
 from bot.delivery import Delivery
+from bot.doctor import Doctor
 from bot.forecast import Forecast
 from bot.funds import FundAdmin
 from bot.gate import Gate
@@ -30,7 +31,7 @@ from bot.hooks import Hooks
 from bot.jobs import JobService
 from bot.lane import Lane
 from bot.limits import LimitAdmin
-from bot.models import Account, Clock, Sleep, utc_now
+from bot.models import Account, Clock, Sleep, Ticks, ticks, utc_now
 from bot.notices import Notices
 from bot.oversight import Oversight
 from bot.picture_room import PictureRoom
@@ -65,6 +66,7 @@ from storage.alerts import AlertStore
 from storage.approvals import ApprovalStore
 from storage.audit import ActStore
 from storage.balances import BalanceStore
+from storage.checkup import CheckupStore
 from storage.deletions import DeletionStore
 from storage.folder import DataFolder
 from storage.gauges import GaugeStore
@@ -166,6 +168,7 @@ async def open_app(
     *,
     clock: Clock = utc_now,
     sleep: Sleep = asyncio.sleep,
+    ticks: Ticks = ticks,
     picture_origins: MutableMapping[str, str] | None = None,
     render_seconds: float = 20.0,
 ) -> AsyncGenerator[App]:
@@ -186,7 +189,7 @@ async def open_app(
                 render_seconds=render_seconds,
             )
         )
-        app = _wire(ground, stack)
+        app = _wire(ground, stack, ticks)
         stack.push_async_callback(app.stop)
         yield app
 
@@ -204,7 +207,7 @@ class _Way:
     worker: JobWorker
 
 
-def _wire(ground: Ground, stack: contextlib.AsyncExitStack) -> App:
+def _wire(ground: Ground, stack: contextlib.AsyncExitStack, ticks: Ticks) -> App:
     """Build the bot upon what was opened: the way of a job first, then what people can do."""
     clock, sleep, database = ground.clock, ground.sleep, ground.database
     bot = SoraBot(
@@ -278,6 +281,7 @@ def _wire(ground: Ground, stack: contextlib.AsyncExitStack) -> App:
         bell=notices,
         clock=clock,
         sleep=sleep,
+        ticks=ticks,
     )
     charts = Charts()
     stack.callback(charts.close)
@@ -482,6 +486,17 @@ def _wire_admin(
         ),
         oversight=Oversight(search=JobSearch(database, ground.store), acts=ActStore(database)),
         uncertain_jobs=uncertain,
+        asked_doctor=Doctor(
+            store=CheckupStore(database, ground.store),
+            folder=ground.folder,
+            availability=ground.availability,
+            pauses=ground.pauses,
+            gateways=ground.gateways,
+            times=ground.times,
+            health=ground.health,
+            low_micros=ground.settings.low_balance,
+            clock=clock,
+        ),
         reports=reports,
     )
 

@@ -10,7 +10,7 @@ from typing import Protocol
 from bot import pacing, troubles
 from bot.errors import ChannelClosed, DiscordTrouble, StorageTrouble
 from bot.health import Health, Problem
-from bot.models import Clock, Sleep
+from bot.models import Clock, Sleep, Ticks
 from bot.troubles import Trouble
 from storage.database import Database
 
@@ -49,6 +49,7 @@ class Caretaker:
         bell: Bell,
         clock: Clock,
         sleep: Sleep,
+        ticks: Ticks,
         free_bytes: Callable[[Path], int] = lambda folder: shutil.disk_usage(folder).free,
     ) -> None:
         self._health = health
@@ -57,6 +58,7 @@ class Caretaker:
         self._bell = bell
         self._clock = clock
         self._sleep = sleep
+        self._ticks = ticks
         self._free_bytes = free_bytes
         self._set_at: dt.datetime | None = None  # when the clock jumped last, by the clock as it is since
         self._told: dict[Trouble, dt.datetime] = {}
@@ -66,9 +68,9 @@ class Caretaker:
         while True:
             self._look_at_disk()
             await self._tell_operator()
-            before = self._clock()
+            before, began_at = self._clock(), self._ticks()
             await self._sleep(LOOK_SECONDS)
-            self._look_at_clock(before)
+            self._look_at_clock(before, passed_seconds=self._ticks() - began_at)
 
     async def probe(self) -> None:
         """Try the database again while it is in trouble, so that work goes on by itself, until cancelled."""
@@ -109,21 +111,19 @@ class Caretaker:
         else:
             self._health.mend(Trouble.LOW_DISK)
 
-    def _look_at_clock(self, before: dt.datetime) -> None:
-        """Compare the time that has passed with the time that was slept.
+    def _look_at_clock(self, before: dt.datetime, *, passed_seconds: float) -> None:
+        """Compare what the clock shows with the time that has passed.
 
         A clock that was set back lets the hours since be counted twice, one that was set forward may have
         skipped into another month: for some minutes nobody orders, in which it may be put right.
         """
         now = self._clock()
-        jump = (now - before).total_seconds() - LOOK_SECONDS
+        jump = (now - before).total_seconds() - passed_seconds
         if abs(jump) >= JUMP_SECONDS:
             self._set_at = now
             way = "forward" if jump > 0 else "back"
             self._health.mend(Trouble.CLOCK)
-            self._health.notice(
-                Trouble.CLOCK, f"{way} by {dt.timedelta(seconds=round(abs(jump)))}, or the machine slept"
-            )
+            self._health.notice(Trouble.CLOCK, f"{way} by {dt.timedelta(seconds=round(abs(jump)))}")
         elif self._set_at is not None and now - self._set_at >= JUMP_KEEPS:
             self._set_at = None
             self._health.mend(Trouble.CLOCK)

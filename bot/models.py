@@ -2,6 +2,7 @@
 
 import dataclasses
 import datetime as dt
+import time
 from collections.abc import Awaitable, Callable
 from enum import StrEnum
 from pathlib import Path
@@ -405,8 +406,14 @@ class Upload(Protocol):
 
 Clock: TypeAlias = Callable[[], dt.datetime]
 Sleep: TypeAlias = Callable[[float], Awaitable[None]]
+Ticks: TypeAlias = Callable[[], float]
 
 
 def utc_now() -> dt.datetime:
     """The real clock, injected wherever time is needed."""
     return dt.datetime.now(dt.UTC)
+
+
+def ticks() -> float:
+    """Seconds that nobody can set, with those in which the machine slept where the system counts them."""
+    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))

@@ -27,6 +27,10 @@ class FakeClock:
         """Return what the clock shows, aware UTC."""
         return self._start + dt.timedelta(seconds=self._passed)
 
+    def ticks(self) -> float:
+        """Return the seconds that have passed, whatever the clock was set to."""
+        return self._passed
+
     async def sleep(self, seconds: float) -> None:
         """Wait until `advance` has come that far; as in asyncio, nothing or less is one turn of the loop."""
         if seconds <= 0:

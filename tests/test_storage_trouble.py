@@ -276,6 +276,7 @@ class Care:
             bell=self.bell,
             clock=self.clock.now,
             sleep=self.clock.sleep,
+            ticks=self.clock.ticks,
         )
 
     @property

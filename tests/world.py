@@ -51,6 +51,10 @@ class SteppedTime:
     def now(self) -> dt.datetime:
         return self._now
 
+    def ticks(self) -> float:
+        """Return seconds that go with the clock, which nobody sets here."""
+        return self._now.timestamp()
+
     async def sleep(self, seconds: float) -> None:
         woken = asyncio.get_running_loop().create_future()
         end = self._now + dt.timedelta(seconds=max(seconds, 0))
@@ -278,7 +282,8 @@ class Process:
 
     async def begin(self, **changed: Any) -> App:
         settings = Settings(**{**self._settings.model_dump(), **changed})
-        opened = open_app(settings, clock=self._time.now, sleep=self._time.sleep)
+        time = self._time
+        opened = open_app(settings, clock=time.now, sleep=time.sleep, ticks=time.ticks)
         app = await self._open.enter_async_context(opened)
         if settings.public_url is not None:
             site = build_app(app.readiness, app.numbers, app.hooks.routes())
