@@ -88,6 +88,14 @@ def copied(database: Path) -> Iterator[sqlite3.Connection]:
             yield connection
 
 
+@contextlib.contextmanager
+def beside(database: Path) -> Iterator[sqlite3.Connection]:
+    """Read beside a running bot."""
+    uri = f"{database.absolute().as_uri()}?mode=ro"
+    with contextlib.closing(sqlite3.connect(uri, uri=True)) as connection:
+        yield connection
+
+
 def submitting(database: Path) -> set[str]:
     """Return the jobs whose paid request was under way when the process died."""
     if not database.exists():
@@ -179,7 +187,7 @@ def compare(
         wrong = [
             *_wrong_end(job, channels.get(job.job_id, Said())),
             *_wrong_money(job, taken),
-            *_wrong_doubt(job, taken, cut, callbacks=callbacks),
+            *_wrong_doubt(job, cut, callbacks=callbacks),
         ]
         found += [f"job {job.job_id} (order {job.number}, {job.stage}): {one}" for one in wrong]
     return found
@@ -235,16 +243,14 @@ def _wrong_money(job: JobBook, taken: Collection[TaskBook]) -> Iterator[str]:
         yield "it was cancelled and is at the gateway"
 
 
-def _wrong_doubt(
-    job: JobBook, taken: Collection[TaskBook], cut: Collection[str], *, callbacks: bool
-) -> Iterator[str]:
-    """In doubt is only what was cut off in a paid request; with callbacks only what never arrived."""
+def _wrong_doubt(job: JobBook, cut: Collection[str], *, callbacks: bool) -> Iterator[str]:
+    """In doubt is only what was cut off in a paid request; with callbacks nothing stays so."""
     if job.stage is not Stage.UNCERTAIN:
         return
     if job.job_id not in cut:
         yield "it is uncertain, and no kill cut its paid request off"
-    if callbacks and taken:
-        yield "it is uncertain, though its callback named the task"
+    if callbacks:
+        yield "it is uncertain, and callbacks are on"
 
 
 def unsound(database: Path) -> list[str]:

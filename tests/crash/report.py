@@ -75,7 +75,7 @@ def written(ended: Ended) -> str:
             f"{outcome.name}: {outcome.orders} orders, {outcome.acknowledged} acknowledged; {stages}",
             f"  {outcome.clips} clips posted, ${outcome.charged_micros / 1_000_000:.2f} charged",
             f"  READY {len(ready)} times, in {statistics.median(ready):.1f} s, at most {max(ready):.1f} s",
-            f"  {cut} paid requests were cut off",
+            f"  {cut} paid requests were cut off; staff released {outcome.released} that never arrived",
         ]
         lines += [f"  WRONG: {complaint}" for complaint in outcome.complaints]
     if any(outcome.complaints for outcome in ended.outcomes):
