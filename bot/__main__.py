@@ -14,6 +14,7 @@ import discord
 
 from bot import logs, troubles, web
 from bot.app import App, open_app
+from bot.checkup import check_up
 from bot.config import Settings
 from bot.errors import DiskUnusable, SettingsError, StartupError, StorageTrouble, TokenRefused
 from bot.models import utc_now
@@ -39,6 +40,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         match chosen.command:
             case "run":
                 return asyncio.run(_run(settings))
+            case "doctor" if not chosen.ledger:
+                return 0 if asyncio.run(check_up(settings, sys.stdout)) else 1
             case "demo":
                 # Only the playground needs what requirements-dev.txt adds.
                 from bot.sandbox import demo  # noqa: PLC0415
@@ -92,9 +95,14 @@ def _parser() -> argparse.ArgumentParser:
         "restore", help="put a backup in the database's place; the bot must be stopped"
     )
     back.add_argument("file", type=Path, help="a file that backup wrote")
-    doctor = commands.add_parser("doctor", help="check the data; exits with 1 where something does not agree")
+    doctor = commands.add_parser(
+        "doctor",
+        help="look for what is wrong, while the bot runs or not; exits with 1 where it finds something",
+    )
     doctor.add_argument(
-        "--ledger", action="store_true", required=True, help="sum the ledger anew and compare every total"
+        "--ledger",
+        action="store_true",
+        help="only sum the ledger anew, compare every total, and name all that differs",
     )
     return parser
 

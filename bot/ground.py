@@ -80,7 +80,7 @@ async def open_ground(
         stack.push_async_callback(database.close)
         await database.migrate()
         http = await stack.enter_async_context(GatewayHttp(clock=clock))
-        gateways = _gateways(settings, http)
+        gateways = gateways_of(settings, http)
         trusted = set(settings.trusted_hosts)
         if not gateways:
             sandbox = await stack.enter_async_context(
@@ -114,8 +114,7 @@ async def open_ground(
             clock=clock,
         )
         await availability.load()
-        lengths = [(name, seconds) for name, model in catalogue.models.items() for seconds in model.seconds]
-        times = TimeTable(catalogue, await TimeStore(database).recent(lengths, most=MOST_TIMES))
+        times = await known_times(database, catalogue)
         yield Ground(
             settings=settings,
             catalogue=catalogue,
@@ -140,7 +139,13 @@ async def open_ground(
         )
 
 
-def _gateways(settings: Settings, http: GatewayHttp) -> dict[str, Gateway]:
+async def known_times(database: Database, catalogue: Catalogue) -> TimeTable:
+    """Read how long tasks took."""
+    lengths = [(name, seconds) for name, model in catalogue.models.items() for seconds in model.seconds]
+    return TimeTable(catalogue, await TimeStore(database).recent(lengths, most=MOST_TIMES))
+
+
+def gateways_of(settings: Settings, http: GatewayHttp) -> dict[str, Gateway]:
     """Build the gateways that have a key."""
     found: dict[str, Gateway] = {}
     if settings.apixo_api_key is not None:

@@ -5,6 +5,7 @@ from discord.ext import commands
 
 from bot.access import Access
 from bot.availability import Availability
+from bot.doctor import Doctor
 from bot.funds import FundAdmin
 from bot.limits import LimitAdmin
 from bot.oversight import Oversight
@@ -15,6 +16,7 @@ from bot.servers import ServerAdmin
 from bot.spending import SpendingService
 from bot.uncertain import UncertainService
 from cogs.admin_access import AccessCommands
+from cogs.admin_doctor import DoctorCommands
 from cogs.admin_jobs import OversightCommands
 from cogs.admin_limits import LimitCommands
 from cogs.admin_money import FundCommands
@@ -30,6 +32,7 @@ class AdminCog(
     FundCommands,
     OversightCommands,
     UncertainCommands,
+    DoctorCommands,
     ReportCommands,
     OperatorCommands,
     ServerCommands,
@@ -53,6 +56,7 @@ class AdminCog(
         funds: FundAdmin,
         oversight: Oversight,
         uncertain_jobs: UncertainService,
+        asked_doctor: Doctor,
         reports: ReportService,
     ) -> None:
         self.availability = availability
@@ -65,4 +69,5 @@ class AdminCog(
         self.funds = funds
         self.oversight = oversight
         self.uncertain_jobs = uncertain_jobs
+        self.asked_doctor = asked_doctor
         self.reports = reports

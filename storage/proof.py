@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TextIO
 
 from bot.models import Stage
-from storage.database import read_only
+from storage.checkup import read_within
 from storage.ledger import QUARTER_SECONDS
 
 # What each job of the ledger adds up to, by all that totals are kept for. A job whose money came back
@@ -105,14 +105,15 @@ _STRAYS = """
 """
 
 
-def prove_ledger(database: Path, out: TextIO) -> bool:
+def prove_ledger(database: Path, out: TextIO, *, seconds: float | None = None) -> bool:
     """Write one line for each finding and a summary; return whether all agrees. The file is only read.
 
     Raises:
+        TimeoutError: it took longer than so many seconds.
         SettingsError: there is no database to read yet.
         SchemaError: the file is none of ours, or broken.
     """
-    with read_only(database) as connection:
+    with read_within(database, seconds) as connection:
         connection.execute("BEGIN")  # one moment for all of it, while the bot goes on writing
         count = 0
         for finding in _findings(connection):
