@@ -31,7 +31,8 @@ ENV PATH=/venv/bin:$PATH \
 USER bot
 VOLUME /data
 
-# Inside the container only, and past any HTTP_PROXY: /healthz listens on the loopback address.
+# Inside the container only, and past any HTTP_PROXY: /healthz listens on the loopback address. Not /readyz:
+# what restarts unhealthy containers would mend neither a full disk nor Discord.
 HEALTHCHECK --interval=30s --timeout=5s --start-period=60s --retries=3 \
     CMD ["python", "-c", "import os, urllib.request as r; r.build_opener(r.ProxyHandler({})).open('http://127.0.0.1:' + os.environ['HTTP_PORT'] + '/healthz', timeout=4)"]
 

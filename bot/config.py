@@ -149,7 +149,7 @@ class Settings(BaseSettings):
     trusted_hosts: Annotated[
         _Hosts, Field(description="host or host:port allowed on private addresses and plain http.")
     ] = ()
-    http_host: Annotated[str, Field(description="Where /healthz listens.")] = "127.0.0.1"
+    http_host: Annotated[str, Field(description="Where /healthz, /readyz and /metrics listen.")] = "127.0.0.1"
     http_port: Annotated[int, Field(ge=0, le=65535, description="Its port; 0 takes a free one.")] = 8080
     public_url: Annotated[
         HttpUrl | None, Field(description="Where gateways reach /hooks/; empty: they are not asked to call.")

@@ -104,11 +104,13 @@ class Gate:
         """Draw what a gateway's refusal says of its key or of the model."""
         if failure.kind is FailureKind.MODEL_GONE:
             await self._availability.take_out(job.request.model, failure)
+            log.warning("%s is out: %s", job.request.model, failure.detail)
         if failure.kind in verdicts.KEY_TROUBLE:
             stopped = self._availability.key_outage(job.gateway)
             # Every look may say so again, and each stop would put the next probe off.
             if stopped is None or stopped.failure is not failure.kind:
                 await self._availability.stop_key(job.gateway, failure)
+                log.warning("%s takes no orders with this key: %s", job.gateway, failure.detail)
             await self._explain()
 
     async def run(self) -> None:

@@ -77,8 +77,9 @@ class _Formatter(structlog.stdlib.ProcessorFormatter):
 
     def _redact(self, _logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
         return {
-            name: value if isinstance(value, bool | int | float | None) else self._redactor.plain(str(value))
+            name: value if isinstance(value, bool | int | float) else self._redactor.plain(str(value))
             for name, value in event.items()
+            if value is not None
         }
 
 
@@ -101,7 +102,7 @@ def _text(_logger: WrappedLogger, _method: str, event: EventDict) -> str:
     # A line break in somebody else's words must not look like a line of ours.
     message = event.pop("event").replace("\r", r"\r").replace("\n", r"\n")
     error = event.pop("exception", None)
-    fields = [f"{name}={_value(value)}" for name, value in event.items() if value is not None]
+    fields = [f"{name}={_value(value)}" for name, value in event.items()]
     return head + " ".join([message, *fields]) + (f"\n{error}" if error is not None else "")
 
 

@@ -55,6 +55,7 @@ class Stories:
             "job ended",
             extra={
                 "result": result,
+                "why": job.failure.detail if job.failure is not None else None,
                 "model": job.request.model,
                 "clip_seconds": job.request.seconds,
                 "tries": job.submit_tries,

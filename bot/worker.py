@@ -224,7 +224,9 @@ class JobWorker:
             return None
         self._desk.show(job)
         if job.stage is not before:
-            log.info("the job is %s", job.stage)
+            level = logging.WARNING if job.stage is Stage.UNCERTAIN else logging.INFO
+            why = job.failure.detail if job.failure is not None else None
+            log.log(level, "the job is %s", job.stage, extra={"why": why})
         if await self._step(job, attempt):
             return job.stage
         if before is not None and not job.stage.is_open:

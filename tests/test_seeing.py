@@ -37,6 +37,7 @@ from bot.scrape import Scrape
 from bot.story import stage_seconds
 from bot.troubles import Trouble
 from storage.gauges import GaugeStore
+from tests.acting import world_with_a_waiting_job
 from tests.books import CENT, NOON, Books, open_books
 from tests.fake_apixo import envelope, state
 from tests.world import PUBLIC_URL, SteppedTime, World, open_world
@@ -107,6 +108,20 @@ async def test_one_line_tells_a_job_s_whole_story_at_its_end(
     await world.restart()
     await world.settled()
     assert len(stories(caplog)) == 2
+
+
+async def test_the_story_of_a_job_that_was_cancelled_is_told_too(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    async with world_with_a_waiting_job(tmp_path) as world:
+        job = await world.job()
+        await world.ask("video cancel", job=job.job_id)
+        await world.settled()
+
+    (story,) = [story for story in stories(caplog) if story["result"] == "cancelled"]
+    assert (story["tries"], story["looks"], story["cost"]) == (0, 0, "$0.00")
+    assert story["queued_seconds"] == story["total_seconds"]
 
 
 async def test_ready_names_each_check_and_what_is_wrong_with_it(world: World) -> None:
