@@ -9,7 +9,7 @@ from bot import logs, pacing
 from bot.acts import EDIT_GRACE_SECONDS, Acts
 from bot.errors import ChannelClosed, DiscordTrouble, StorageTrouble
 from bot.forecast import Forecast
-from bot.models import Clock, Job, Sleep, Stage
+from bot.models import Clock, Failure, Job, Sleep, Stage
 from bot.outlook import NOTHING_KNOWN, Outlook
 from storage.jobs import JobStore
 
@@ -39,6 +39,7 @@ class _Face:
     stage: Stage
     waiting_for: str
     refunded_micros: int
+    failure: Failure | None
 
 
 @dataclasses.dataclass
@@ -246,4 +247,4 @@ class CardDesk:
 
 
 def _face(job: Job) -> _Face:
-    return _Face(job.stage, job.waiting_for, job.corrected_micros)
+    return _Face(job.stage, job.waiting_for, job.corrected_micros, job.failure)

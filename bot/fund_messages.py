@@ -119,7 +119,7 @@ def not_refundable(job: Job) -> str:
     if job.stage is Stage.UNCERTAIN:
         return (
             f"{name} has spent nothing yet: it is unclear whether the gateway has it, so its "
-            f"{dollars(job.held_micros)} stays held."
+            f"{dollars(job.held_micros)} stays held. `/video-admin uncertain release` gives it back."
         )
     if job.held_micros:
         return (

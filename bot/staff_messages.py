@@ -32,6 +32,7 @@ def job_page(job: Job, history: Sequence[Step]) -> str:
         lines.append(messages.WHAT_HAPPENED[job.failure.kind])
         words = text.code(f"{job.failure.code} {job.failure.detail}")
         lines += [f"The reason given: {words}"] if words else []
+        lines += [messages.how_to_settle(job)] if job.stage is Stage.UNCERTAIN else []
     elif job.waiting_for and job.stage is Stage.QUEUED:
         lines.append(job.waiting_for)
     lines += messages.notes(job)

@@ -14,6 +14,8 @@ from storage.jobs import JobStore
 from storage.schema import EntryKind, jobs, servers
 
 _IS_UNCERTAIN = jobs.c.stage == Stage.UNCERTAIN
+# Of a job that waited when a backup was made, nobody knows when it was sent since, if it was.
+_SUBMITTED_AT = sa.func.coalesce(jobs.c.submitted_at, jobs.c.created_at)
 
 
 class UncertainStore(Store):
@@ -64,6 +66,7 @@ class UncertainStore(Store):
             now,
             history=f"{act}: task {task_id}",
             task_id=task_id,
+            submitted_at=_SUBMITTED_AT,
             told_stage=Stage.RENDERING,  # its member knows that it takes long
             failure=None,
             failure_detail=None,
@@ -107,6 +110,7 @@ class UncertainStore(Store):
             failure=FailureKind.RELEASED,
             failure_detail="",
             failure_code="",
+            submitted_at=_SUBMITTED_AT,
             finished_at=now,
         )
         if job is None:

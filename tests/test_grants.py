@@ -389,7 +389,7 @@ async def test_nothing_is_promised_for_a_job_that_the_gateway_may_not_have(books
 
     assert str(refused.value) == (
         f"Job `{job.job_id}` has spent nothing yet: it is unclear whether the gateway has it, so its $0.30 "
-        "stays held."
+        "stays held. `/video-admin uncertain release` gives it back."
     )
 
 

@@ -13,9 +13,11 @@ import pytest
 from bot.errors import UserError
 from bot.gateways.base import Checked, Failed, Finished, Missing, NoAnswer, Running
 from bot.models import FailureKind, Job, Stage
+from bot.quotas import Period
 from bot.uncertain import UncertainService
 from bot.uncertain_messages import LOOK, RAN, RELEASE
 from storage.audit import ActStore
+from storage.balances import BalanceStore
 from storage.notes import FOR_OPERATOR, NoteStore
 from storage.proof import prove_ledger
 from storage.servers import ServerStore
@@ -251,6 +253,24 @@ async def test_a_released_job_costs_its_member_nothing_and_the_operator_perhaps(
     assert (sums.held_micros, sums.spent_micros, sums.jobs) == (0, 0, 0)
     assert desk.driven == [released]
     assert await desk.acts() == [(BOB, RELEASE, f"job {job.job_id}", "@somebody saw no charge")]
+
+
+@pytest.mark.parametrize("ends", ["release", "ran"])
+async def test_what_a_job_may_have_cost_that_waited_in_a_backup_explains_the_balance(
+    books: Books, ends: str
+) -> None:
+    job = await submit_lost(books)
+    await books.write("UPDATE jobs SET submitted_at = NULL")  # as a restore leaves it
+    desk = Desk(books, Running())
+
+    if ends == "release":
+        await desk.service.release(job.job_id, server_id=SERVER, by=BOB, reason="")
+    else:
+        await desk.service.ran(job.job_id, "task_9", server_id=None, by=BOB, reason="")
+
+    day = Period(starts_at=NOON - DAY, turns_at=NOON + DAY)
+    (paid,) = await BalanceStore(books.database).paid_jobs("apixo", day)
+    assert (paid.job_id, paid.possible_micros) == (job.job_id, 30 * CENT if ends == "release" else 0)
 
 
 async def test_what_several_do_at_once_is_done_once(books: Books) -> None:
@@ -492,3 +512,18 @@ async def test_a_job_without_a_verdict_is_looked_at_again_and_fails_as_the_gatew
     assert (await world.job()).failure.kind is FailureKind.PROMPT_REFUSED
     assert "The gateway refused the prompt" in world.answers()[-1].content
     assert (await world.sums(), len(world.gateway.submitted)) == ((0, 0), 1)
+
+
+async def test_a_card_says_why_a_job_is_unclear_also_when_that_changes(world: World) -> None:
+    make_operator(world, world.staff)
+    job = await lose(world)
+    task = world.gateway.accept({}, "sora-2-pro")
+    world.gateway.keep_rendering()
+    world.time.jump(hours=24)
+
+    await uncertain(world, "ran", job=job.job_id, task=task.task_id)
+
+    await world.until(lambda: len(world.answers()) == 2 and world.app.desk.is_quiet)
+    assert "does not say how it ended" in world.answers()[1].content
+    assert "does not say how it ended" in await world.card()
+    assert "`/video-admin uncertain look`" in await world.card()
