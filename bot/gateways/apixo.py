@@ -121,7 +121,9 @@ class ApixoGateway:
         words = self._line.plain(envelope.words or reply.text)
         if not reply.ok or envelope.code != _OK:
             code = envelope.code if reply.ok else reply.status
-            return NoAnswer(detail=f"{code or 'no readable answer'}: {words}")
+            refused = no_task(reply, code, words)
+            failure = refused.failure if isinstance(refused, NoAnswer) else None
+            return NoAnswer(detail=f"{code or 'no readable answer'}: {words}", failure=failure)
         micros = _micros(envelope.number)
         return NoAnswer(detail=f"no amount of money: {words}") if micros is None else micros
 
