@@ -10,6 +10,7 @@ from bot.models import Account, Stage
 from bot.quotas import Period
 from storage.audit import ActStore
 from storage.balances import BalanceStore
+from storage.gauges import GaugeStore
 from storage.job_search import JobFilter, JobSearch
 from storage.uncertain import UncertainStore
 from tests.books import ALICE, CHANNEL, DOLLAR, NOON, SERVER, Books, open_books
@@ -86,6 +87,7 @@ READS: dict[str, tuple[Callable[[Books], Awaitable[object]], str]] = {
         lambda books: UncertainStore(books.database, books.jobs).listed(None, limit=25),
         "jobs_by_stage (stage=?)",
     ),
+    "all open jobs": (lambda books: GaugeStore(books.database).open_jobs(), "jobs_by_stage (stage=?)"),
     "what is at a gateway": (
         lambda books: BalanceStore(books.database).paid_jobs("apixo", AN_HOUR),
         "jobs_by_stage (stage=?)",
