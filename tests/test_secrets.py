@@ -104,12 +104,11 @@ async def misuse(world: World, elsewhere: str) -> None:
 
 async def outputs(world: World) -> AsyncGenerator[tuple[str, str]]:
     """Yield everything that anybody can read, by what it is."""
-    show = [f"video show id:{job.job_id}" for job in await world.jobs()]
-    for command in ("video list", "video-admin audit", "video-admin jobs", "video-admin uncertain list"):
-        yield command, await world.ask(command, by=world.staff)
-    for command in show:
-        name, _, job_id = command.partition(" id:")
-        yield command, await world.ask(name, job=job_id)
+    for command in ("jobs", "audit", "uncertain list", "doctor"):
+        yield command, await world.ask(f"video-admin {command}", by=world.staff)
+    yield "list", await world.ask("video list")
+    for job in await world.jobs():
+        yield "show", await world.ask("video show", job=job.job_id)
     yield "requests to Discord", repr(world.env.http_requests)
     yield "transcript", world.env.transcript() + repr(world.env.backend.transcript)
     for path in ("/metrics", "/readyz", "/healthz"):
