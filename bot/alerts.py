@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 
 from bot import alert_messages
 from bot.acts import POST_GRACE_SECONDS, Acts
-from bot.errors import ChannelClosed, DiscordTrouble
+from bot.errors import ChannelClosed, DiscordTrouble, StorageTrouble
 from bot.jobs import Driver
 from bot.models import Audience, Clock, Job, Sleep
 from bot.notices import Notices
@@ -92,8 +92,9 @@ class Alerts:
             self._news.clear()
             try:
                 await self._tell_all()
-            except Exception:
-                log.exception("alerts could not be told")  # no reason to end the bot
+            except Exception as error:  # no reason to end the bot
+                is_known = isinstance(error, StorageTrouble)
+                log.error("alerts could not be told: %s", error, exc_info=None if is_known else error)  # noqa: TRY400
                 await self._sleep(FIRST_PAUSE_SECONDS)
             await self._rest()
 

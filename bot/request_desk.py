@@ -7,7 +7,7 @@ import logging
 from typing import Any, Protocol
 
 from bot import approval_card, approval_messages
-from bot.errors import ChannelClosed, DiscordTrouble
+from bot.errors import ChannelClosed, DiscordTrouble, StorageTrouble
 from bot.models import Clock, Draft, DraftStage, Sleep
 from storage.approvals import ApprovalStore
 from storage.orders import OrderStore
@@ -72,6 +72,8 @@ class RequestDesk:
                     await self._move(draft)
                 for draft in await self._store.unshown():
                     await self.follow(draft.draft_id)
+            except StorageTrouble as error:
+                log.warning("requests wait: %s", error.detail)
             except Exception:
                 log.exception("requests could not be looked after")  # no reason to end the bot
             await self._sleep(LOOK_SECONDS)

@@ -70,7 +70,9 @@ def copy(source: sqlite3.Connection, target: Path) -> None:
 
     Raises:
         DiskUnusable: the file cannot be written.
+        sqlite3.Error: the database cannot be read.
     """
+    source.execute("PRAGMA schema_version").fetchone()  # so that what fails from here on is the writing
     try:
         with contextlib.closing(sqlite3.connect(target, isolation_level=None)) as connection:
             source.backup(connection)
