@@ -28,7 +28,7 @@ GAP_SECONDS = 5.0
 GAP_OF_FEW_SECONDS = 2.0
 GAP_WITH_CALLBACK_SECONDS = 20.0
 GAP_OF_OVERDUE_SECONDS = 60.0
-_SHARE_OF_FEW = 0.75  # of the requests that a gateway takes: more jobs than that are not few
+_FEW_TASKS = 10  # five looks a second: where a limit is lower than that, the lane spaces them out
 
 # A callback may be on its way while a look finds the end: it is missed only after a while.
 CALLBACK_GRACE = dt.timedelta(seconds=15)
@@ -53,15 +53,11 @@ def seconds_between_requests(requests_per_minute: int) -> float:
     return 60.0 / (requests_per_minute * SHARE_OF_LIMIT)
 
 
-def gap_seconds(*, watched: int, spacing_seconds: float, has_callback: bool, is_doubted: bool) -> float:
-    """Return how long to leave a task alone between looks.
-
-    `watched` tasks share requests that are so far apart; `is_doubted` says that a callback was missed.
-    """
+def gap_seconds(*, watched: int, has_callback: bool, is_doubted: bool) -> float:
+    """Return how long to leave a task alone between looks; `is_doubted` says that callbacks were missed."""
     if has_callback:
         return GAP_SECONDS if is_doubted else GAP_WITH_CALLBACK_SECONDS
-    are_few = watched * spacing_seconds <= _SHARE_OF_FEW * GAP_OF_FEW_SECONDS
-    return GAP_OF_FEW_SECONDS if are_few else GAP_SECONDS
+    return GAP_OF_FEW_SECONDS if watched <= _FEW_TASKS else GAP_SECONDS
 
 
 def look_at(

@@ -152,7 +152,6 @@ class Watcher:
         job, model = watch.job, watch.job.request.model
         gap = pacing.gap_seconds(
             watched=self._watched[model],
-            spacing_seconds=self._lanes[model].spacing_seconds,
             has_callback=job.hook_token is not None,
             is_doubted=self._missed.lately(job.gateway, self._clock()),
         )
