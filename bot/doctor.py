@@ -42,7 +42,8 @@ _TRY = ("-f", "lavfi", "-i", "color=s=64x64:d=0.1", "-c:v", "libx264", "-f", "nu
 class Doctor:
     """Asks, and changes nothing. All questions are asked at once, and none is waited for longer than a while.
 
-    `file_seconds` is how long reading the whole database may take, None as long as it takes.
+    `file_seconds` is how long reading the whole database may take, None as long as it takes, and
+    `answer_seconds` anything else.
     """
 
     def __init__(
@@ -58,6 +59,7 @@ class Doctor:
         low_micros: int,
         clock: Clock,
         file_seconds: float | None = ANSWER_SECONDS,
+        answer_seconds: float = ANSWER_SECONDS,
     ) -> None:
         self._store = store
         self._folder = folder
@@ -69,6 +71,7 @@ class Doctor:
         self._low_micros = low_micros
         self._clock = clock
         self._file_seconds = file_seconds
+        self._answer_seconds = answer_seconds
 
     async def used_channels(self, server_id: int) -> UsedChannels:
         """Return where in a server the bot needs its permissions."""
@@ -83,19 +86,19 @@ class Doctor:
         """Look at what staff answer for: nothing of it is another server's, or the machine's."""
         pause = self._pauses.of_server(server_id)
         found = [] if pause is None else [doctor_messages.server_paused(pause)]
-        return found + await _asked("Jobs", self._jobs(server_id))
+        return found + await self._asked("Jobs", self._jobs(server_id))
 
     async def of_machine(self) -> list[Finding]:
         """Look at all that is the operator's: the machine, the gateways, and the jobs of every server."""
         asked = [
-            _asked("Jobs of all servers", self._jobs(None)),
-            *(_asked(name, self._gateway(name, one)) for name, one in self._gateways.items()),
-            _asked("The disk", _in_thread(self._room)),
-            _asked("ffmpeg", _ffmpeg()),
-            _asked("The last backup", _in_thread(self._backup)),
-            _asked("The database file", _in_thread(self._file), self._file_seconds),
-            _asked("The ledger", _in_thread(self._proof), self._file_seconds),
-            _asked("The versions", _in_thread(self._versions)),
+            self._asked("Jobs of all servers", self._jobs(None)),
+            *(self._asked(name, self._gateway(name, one)) for name, one in self._gateways.items()),
+            self._asked("The disk", _in_thread(self._room)),
+            self._asked("ffmpeg", _ffmpeg()),
+            self._asked("The last backup", _in_thread(self._backup)),
+            self._read("The database file", self._file),
+            self._read("The ledger", self._proof),
+            self._asked("The versions", _in_thread(self._versions)),
         ]
         answers = await asyncio.gather(*asked)
         found = [doctor_messages.trouble(problem.for_operator) for problem in self._health.problems()]
@@ -169,16 +172,23 @@ class Doctor:
             sqlite=checkup.sqlite_version(),
         )
 
+    # How they are asked
 
-async def _asked(
-    what: str, question: Awaitable[list[Finding]], seconds: float | None = ANSWER_SECONDS
-) -> list[Finding]:
+    async def _asked(self, what: str, question: Awaitable[list[Finding]]) -> list[Finding]:
+        return await _answered(what, question, self._answer_seconds)
+
+    async def _read(self, what: str, look: Callable[[], Finding]) -> list[Finding]:
+        """Ask for something that reads the whole file."""
+        return await _answered(what, _in_thread(look), self._file_seconds)
+
+
+async def _answered(what: str, question: Awaitable[list[Finding]], seconds: float | None) -> list[Finding]:
     """Wait for an answer; that there is none is a finding too."""
     try:
         async with asyncio.timeout(seconds):
             return await question
     except TimeoutError:
-        return [doctor_messages.took_long(what, seconds or ANSWER_SECONDS)]
+        return [doctor_messages.took_long(what, seconds or 0.0)]
     except StorageTrouble as error:
         return [doctor_messages.could_not(what, error.detail)]
     except (StartupError, OSError) as error:

@@ -29,7 +29,8 @@ class DoctorCommands(commands.Cog):
             found += _permissions(interaction.guild, await self.asked_doctor.used_channels(server_id))
         if await interaction.client.is_owner(interaction.user):
             found += [beside_discord, *await self.asked_doctor.of_machine()]
-        first, *more = cards.paged(doctor_messages.page_parts(found))
+        # Jobs of this server are among those of all; what is found twice is told once.
+        first, *more = cards.paged(doctor_messages.page_parts(dict.fromkeys(found)))
         await interaction.edit_original_response(view=cards.page(first))
         for shown in more[: MOST_PAGES - 1]:
             await interaction.followup.send(view=cards.page(shown), ephemeral=True)
