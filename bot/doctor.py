@@ -189,10 +189,8 @@ async def _answered(what: str, question: Awaitable[list[Finding]], seconds: floa
             return await question
     except TimeoutError:
         return [doctor_messages.took_long(what, seconds or 0.0)]
-    except StorageTrouble as error:
-        return [doctor_messages.could_not(what, error.detail)]
-    except (StartupError, OSError) as error:
-        return [doctor_messages.could_not(what, str(error))]
+    except (StorageTrouble, StartupError, OSError) as error:
+        return [doctor_messages.could_not(what, str(error))]  # as members read it: staff may be who asks
     except Exception as error:
         log.exception("%s could not be checked", what)
         return [doctor_messages.could_not(what, type(error).__name__)]

@@ -1,5 +1,7 @@
 """`/video-admin doctor`: what is wrong in the server, and for the operator with the machine."""
 
+import contextlib
+
 import discord
 from discord import app_commands
 from discord.ext import commands
@@ -7,6 +9,7 @@ from discord.ext import commands
 from bot import cards, doctor_messages
 from bot.client import SoraBot, lacking
 from bot.doctor import Doctor
+from bot.errors import StorageTrouble
 from bot.findings import Finding
 from storage.checkup import UsedChannels
 
@@ -26,7 +29,8 @@ class DoctorCommands(commands.Cog):
         server_id = interaction.guild_id or 0
         found = await self.asked_doctor.of_server(server_id)
         if interaction.guild is not None:
-            found += _permissions(interaction.guild, await self.asked_doctor.used_channels(server_id))
+            with contextlib.suppress(StorageTrouble):  # which is among what was found of the jobs
+                found += _permissions(interaction.guild, await self.asked_doctor.used_channels(server_id))
         if await interaction.client.is_owner(interaction.user):
             found += [beside_discord, *await self.asked_doctor.of_machine()]
         # Jobs of this server are among those of all; what is found twice is told once.

@@ -20,7 +20,7 @@ from bot.catalogue import Catalogue
 from bot.checkup import check_up
 from bot.config import Settings
 from bot.doctor import Doctor
-from bot.errors import SchemaError, SettingsError
+from bot.errors import SchemaError, SettingsError, StorageTrouble
 from bot.findings import Finding, Level, is_stuck
 from bot.gateways.base import Gateway, NoAnswer
 from bot.health import Health
@@ -195,6 +195,16 @@ async def test_outages_pauses_and_what_the_bot_noticed_itself_are_told(books: Bo
     assert "9 MiB are free" in told[0]
     assert "The key `apixo` is out for 2 h 0 min: `bad key`." in told
     assert f"The model `{PRO}` is paused for 0 s: `too <@1> dear`." in told
+
+
+async def test_staff_learn_that_the_database_cannot_be_read_and_not_why(books: Books) -> None:
+    class Broken(CheckupStore):
+        async def open_jobs(self, server_id: int | None) -> list[Job]:  # noqa: ARG002
+            raise StorageTrouble(Trouble.CORRUPT, "page 7 of bot.sqlite3 is malformed")
+
+    (told,) = asking(await doctor(books, store=Broken(books.database, books.jobs)).of_server(SERVER))
+    assert told.startswith("Jobs could not be checked: `Orders are paused: the bot's database is damaged.")
+    assert "page 7" not in told
 
 
 # Bounds
