@@ -18,6 +18,7 @@ from bot.availability import Availability
 from bot.models import Failure, FailureKind
 from storage.database import Database
 from storage.outages import MarkStore
+from tests.discord_server import components
 from tests.world import World, come_to_rest, open_world
 
 CHEAP = """
@@ -110,7 +111,8 @@ async def press_at_once(world: World, message: Any, *presses: tuple[Any, str]) -
     backend = world.env.backend
     stored = backend.get_message(message.channel_id, message.id)
     shown = serializers.message_payload(backend, stored)
-    ids = {button["label"]: button["custom_id"] for row in stored.components for button in row["components"]}
+    buttons = [part for part in components(stored.components) if "custom_id" in part]
+    ids = {button["label"]: button["custom_id"] for button in buttons}
     records: list[Any] = []
     for member, label in presses:
         record, payload = interactions.base_payload(
@@ -182,7 +184,7 @@ def lose_answer(
             raise aiohttp.ServerDisconnectedError
         return answer
 
-    http.request = request  # pyright: ignore[reportAttributeAccessIssue]
+    http.request = request
 
 
 def deny(world: World, *permissions: str) -> None:

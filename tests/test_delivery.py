@@ -257,6 +257,16 @@ async def test_a_clip_that_may_not_be_attached_is_linked_and_shown(world: World)
     assert direct_messages(world) == []
 
 
+async def test_an_old_card_that_discord_lets_nobody_edit_for_a_while_becomes_true_later(world: World) -> None:
+    await world.create(prompt="A fox runs")
+    await has_card(world)
+    edits = f"/channels/{world.channel.id}/messages/*"
+    world.env.inject_error("PATCH", edits, status=429, code=30046, times=4)
+    await world.settled()
+    assert "Done" in await world.card()
+    assert len(world.answers()) == 1
+
+
 async def test_a_thread_that_was_archived_meanwhile_is_opened_for_its_card(world: World) -> None:
     """Discord opens one by itself for a post, and refuses edits: a failure would leave its card behind."""
     world.gateway.looks.append(state("failed", failCode="CONTENT_VIOLATION"))

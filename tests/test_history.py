@@ -16,6 +16,7 @@ from tests.fake_apixo import envelope, state
 from tests.world import World, open_world, picture
 
 UNKNOWN = envelope(None, code=404, status=404, message="task not found")
+ROOT = Path(__file__).parent.parent
 POSTS = "/channels/*/messages"
 
 
@@ -44,6 +45,12 @@ async def doing(world: World, act: Coroutine[Any, Any, Any]) -> Any:
     task = asyncio.create_task(act)
     await world.until(task.done)
     return await task
+
+
+def test_followups_are_for_what_may_be_said_twice() -> None:
+    """They have no nonce, and discord.py sends them again after a 502: only sentences beside a list use them."""
+    files = [file for folder in ("bot", "cogs") for file in (ROOT / folder).rglob("*.py")]
+    assert [file.name for file in files if ".followup" in file.read_text("utf-8")] == ["client.py"]
 
 
 async def test_a_clip_whose_answer_was_lost_is_found_behind_whatever_was_said_since(world: World) -> None:
