@@ -5,7 +5,6 @@ import dataclasses
 import random
 import statistics
 import time
-from collections import Counter
 from pathlib import Path
 
 from tests.crash.plan import EVERY, plans
@@ -61,10 +60,13 @@ def written(ended: Ended) -> str:
         f"{ended.kills} kills, {ended.kills_after_ready} of them after READY, in {ended.seconds:.0f} s",
         f"seed {ended.seed}",
     ]
-    by_boundary = Counter(
-        str(kill.at or "at a random instant") for outcome in ended.outcomes for kill in outcome.kills
-    )
-    lines += [f"  {count:4} {boundary}" for boundary, count in sorted(by_boundary.items())]
+    by_boundary = dict[str, list[float]]()
+    for kill in (kill for outcome in ended.outcomes for kill in outcome.kills):
+        by_boundary.setdefault(str(kill.at or "at a random instant"), []).append(kill.after_seconds)
+    lines += [
+        f"  {len(seconds):4} {boundary}, {statistics.mean(seconds):.1f} s after a start"
+        for boundary, seconds in sorted(by_boundary.items())
+    ]
     if ended.missed:
         lines.append(f"  not met: {', '.join(map(str, sorted(ended.missed)))}")
     for outcome in ended.outcomes:

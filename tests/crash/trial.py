@@ -55,6 +55,7 @@ class Kill:
     at: Boundary | None  # None: a random instant
     was_ready: bool
     cut: int  # paid requests that were under way
+    after_seconds: float
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -203,10 +204,12 @@ class Trial:
         for task in (watching, ended, struck, late):
             task.cancel()
         self._discord.ready.clear()
-        cut = books.submitting(self._database)
+        cut = books.submitting(self._database) - self._cut  # some were cut off before, and still wait
         self._cut |= cut
         at = target if has_struck else None
-        self._outcome.kills.append(Kill(at=at, was_ready=was_ready, cut=len(cut)))
+        self._outcome.kills.append(
+            Kill(at=at, was_ready=was_ready, cut=len(cut), after_seconds=time.monotonic() - began_at)
+        )
         if forgets:
             self._discord.forget_nonces()
         return has_struck or target is None
