@@ -347,14 +347,15 @@ async def test_an_order_whose_asker_is_cancelled_at_any_moment_happens_wholly_or
     books: Books,
 ) -> None:
     for turns in range(1000):
-        order = asyncio.create_task(books.place(0))
+        server_id = SERVER + turns  # in each of which not too many orders wait
+        order = asyncio.create_task(books.place(0, server_id=server_id))
         for _ in range(turns):
             await asyncio.sleep(0)
         if order.done():
             break
         order.cancel()
         await asyncio.gather(order, return_exceptions=True)
-        await asyncio.wait_for(books.place(0), timeout=5)  # the one writer is free again
+        await asyncio.wait_for(books.place(0, server_id=server_id), timeout=5)  # the one writer is free again
 
     stored = await books.rows("SELECT job_id FROM jobs ORDER BY job_id")
     assert stored == await books.rows("SELECT job_id FROM ledger ORDER BY job_id")
