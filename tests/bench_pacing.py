@@ -500,10 +500,8 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     chosen = parser.parse_args()
     seed: int = chosen.seed
-    say(
-        f"Ten pro slots, always busy, 60 requests a minute; no policy finds ends sooner than {BOUND_SECONDS} s"
-    )
-    say(f"after them on average without callbacks. Seed {seed}.")
+    say(f"Ten pro slots, always busy, 60 requests a minute. Seed {seed}.")
+    say(f"Without callbacks no policy finds an end sooner than {BOUND_SECONDS} s after it, on average.")
     say(f"without callbacks:      {asyncio.run(simulated(chosen.jobs, callbacks=False, seed=seed))}")
     say(f"callbacks, 2 % lost:    {asyncio.run(simulated(chosen.jobs, callbacks=True, seed=seed))}")
     say(f"live at 20 times speed: {asyncio.run(live(chosen.live_jobs, seed=seed))}")

@@ -573,6 +573,9 @@ async def test_timestamps_are_optional_and_the_code_may_be_a_string(http: Gatewa
     for data in ({}, times):
         outcome = await checked(http, status(state="SUCCESS", resultJson={"resultUrls": [CLIP]}, **data))
         assert outcome == Finished(urls=(CLIP,))
+    times["completeTime"] = 1767965652317
+    outcome = await checked(http, status(state="success", resultJson={"resultUrls": [CLIP]}, **times))
+    assert outcome == Finished(urls=(CLIP,), took_seconds=41.388)
     body = told("200", "success", {"taskId": TASK, "state": "processing"})
     assert await checked(http, answer(200, body)) == Running()
 

@@ -61,6 +61,17 @@ async def test_of_fifty_jobs_of_one_member_and_one_of_another_the_one_starts_nex
     assert hall.started[11:] == ["a10", "a11"]
 
 
+async def test_after_a_restart_the_one_of_another_member_starts_next_too() -> None:
+    hall = Hall(10)
+    for number in range(10):
+        hall.slots.keep(job(f"a{number:02}", 1, age=100 - number))
+    await hall.come(*(job(f"a{number:02}", 1, age=100 - number) for number in range(10, 50)), job("b", 2))
+
+    await hall.leave("a03", "a07")
+
+    assert hall.started == ["b", "a10"]
+
+
 async def test_among_equals_the_oldest_starts_first() -> None:
     hall = Hall(1)
     await hall.come(job("running", 9))
@@ -129,7 +140,7 @@ async def test_a_place_given_to_somebody_cancelled_in_that_moment_goes_to_the_ne
 @settings(deadline=None)
 @given(st.integers(1, 4), st.integers(0, 2**32))
 def test_whatever_happens_no_place_is_lost_or_given_twice(places: int, seed: int) -> None:
-    order = random.Random(seed)  # noqa: S311 - hypothesis gives the seed
+    order = random.Random(seed)
 
     async def run() -> None:
         hall = Hall(places)

@@ -1,13 +1,19 @@
 """How long tasks take: what pages say, what was learned, and what of a gateway's own word is believed."""
 
+import datetime as dt
 import math
 import statistics
+from pathlib import Path
 
 import pytest
 
 from bot import timing
 from bot.catalogue import Catalogue, Timing
+from bot.gateways.line import took_by_dates, took_by_milliseconds
+from bot.models import Mode, Shape, Stage, VideoRequest
 from bot.timing import TimeTable, documented, learned
+from storage.times import TimeStore
+from tests.books import NOON, open_books
 
 PRO = "apixo/sora-2-pro"
 DOCUMENTED = Timing(first_look_seconds=120, typical_seconds=180)
@@ -111,3 +117,65 @@ def test_a_gateways_stopwatch_is_believed_where_it_fits_what_was_seen(
     *, took: float | None, running: float, found: float, believed: bool
 ) -> None:
     assert timing.is_believed(took, running_seconds=running, found_seconds=found) is believed
+
+
+@pytest.mark.parametrize(
+    ("began", "ended", "took"),
+    [
+        (1767965610929, 1767965652317, 41.388),
+        (1767965610929, None, None),
+        (None, 1767965652317, None),
+        (1767965652317, 1767965610929, None),
+        (1767965610929, 1767965610929, None),
+        # Seconds, text, fractions, nonsense: whoever tells time so may mean anything by it.
+        (1767965610, 1767965652, None),
+        ("1767965610929", "1767965652317", None),
+        (1767965610929.0, 1767965652317.0, None),
+        (True, 1767965652317, None),
+        (1767965610929, 10**400, None),
+    ],
+)
+def test_two_times_in_milliseconds_tell_how_long_a_task_took(
+    began: object, ended: object, took: float | None
+) -> None:
+    assert took_by_milliseconds(began, ended) == took
+
+
+@pytest.mark.parametrize(
+    ("began", "ended", "took"),
+    [
+        ("2026-11-21T12:00:00Z", "2026-11-21T12:02:30.5Z", 150.5),
+        ("2026-11-21T13:00:00+01:00", "2026-11-21T12:01:00Z", 60),
+        ("2026-11-21T12:00:00", "2026-11-21T12:01:00", 60),
+        ("2026-11-21T12:00:00", "2026-11-21T12:01:00Z", None),
+        ("2026-11-21T12:00:00Z", "2026-11-21T11:00:00Z", None),
+        ("2026-11-21T12:00:00Z", None, None),
+        ("yesterday", "today", None),
+        (1767965610929, 1767965652317, None),
+        ("0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59", 315538070279),
+    ],
+)
+def test_two_dates_tell_how_long_a_task_took(began: object, ended: object, took: float | None) -> None:
+    assert took_by_dates(began, ended) == took
+
+
+async def test_the_last_tasks_of_each_length_are_read_back(tmp_path: Path) -> None:
+    async with open_books(tmp_path) as books:
+        for number, (seconds, took) in enumerate([(4, 100), (4, 110), (12, 300), (4, 120), (4, None)]):
+            request = VideoRequest(
+                model=PRO, mode=Mode.TEXT, prompt="a fox", seconds=seconds, shape=Shape.LANDSCAPE
+            )
+            at = NOON + dt.timedelta(minutes=number)
+            job = await books.bring(await books.place(1, at=at, request=request), Stage.RENDERING, at=at)
+            ready_at = None if took is None else at + dt.timedelta(seconds=took)
+            await books.jobs.rendered(job.job_id, ["https://cdn.example/a.mp4"], ready_at=ready_at, now=at)
+        times = TimeStore(books.database)
+
+        assert await times.recent([(PRO, 4), (PRO, 8), (PRO, 12)], most=2) == {
+            (PRO, 4): [110, 120],
+            (PRO, 8): [],
+            (PRO, 12): [300],
+        }
+        plans = await books.plans(times.recent([(PRO, 4)], most=2))
+
+    assert any("jobs_by_length (model=? AND seconds=? AND rendered_at" in step for step in plans), plans

@@ -139,6 +139,33 @@ async def test_a_task_without_an_end_for_a_day_is_uncertain_and_never_failed(wor
     assert "stays held" in world.answers()[0].content
 
 
+async def test_after_half_an_hour_the_member_is_told_once_and_the_clip_still_comes(world: World) -> None:
+    world.gateway.keep_rendering()
+    await order(world)
+    await world.until(lambda: world.gateway.asked("statusTask") == 3)
+    world.time.jump(minutes=27)
+    await world.until(lambda: len(world.answers()) == 1)
+    assert dt.timedelta(minutes=30) <= world.time.now() - world.started <= dt.timedelta(minutes=32)
+    (late,) = world.answers()
+    assert late.content.startswith(f"<@{world.member.id}>, job")
+    assert "takes longer than usual" in late.content
+    assert late.reference is not None
+    assert late.reference.message_id == (await world.job()).card_message_id
+    await world.until(lambda: world.gateway.asked("statusTask") % 5 == 0)
+    assert "takes very long; the bot keeps looking" in await world.card()
+
+    await world.restart()
+    looks = world.gateway.asked("statusTask")
+    await world.until(lambda: world.gateway.asked("statusTask") == looks + 3)
+    assert len(world.answers()) == 1
+    world.gateway.renders = True
+    await world.settled()
+
+    late, clip = world.answers()
+    assert len(clip.attachments) == 1
+    assert (await world.job()).stage is Stage.DONE
+
+
 async def test_a_gateway_that_is_silent_after_a_day_is_no_verdict(world: World) -> None:
     world.gateway.keep_rendering()
     await order(world)
