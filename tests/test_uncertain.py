@@ -48,7 +48,7 @@ class Desk:
 
     def __init__(self, books: Books, *shows: Checked) -> None:
         self.books = books
-        self.shows = list(shows)
+        self.shows: list[Checked] = list(shows)
         self.asked: list[str] = []
         self.driven: list[Job] = []
         self.clock = FakeClock()
@@ -63,7 +63,8 @@ class Desk:
             sleep=self.clock.sleep,
         )
 
-    async def look(self, _: Job, task_id: str) -> Checked:
+    async def look(self, job: Job, task_id: str) -> Checked:
+        del job
         self.asked.append(task_id)
         await asyncio.sleep(0)
         return self.shows.pop(0)
