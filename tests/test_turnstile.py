@@ -70,6 +70,35 @@ async def test_the_spacing_holds_also_for_who_comes_when_nobody_waits(crowd: Cro
     assert crowd.passed == [("a", 0), ("b", 2), ("c", 11.5)]
 
 
+async def test_sleeps_that_end_a_little_late_make_nobody_later(clock: FakeClock) -> None:
+    async def oversleep(seconds: float) -> None:
+        await clock.sleep(seconds + 0.02)
+
+    turnstile = Turnstile(0.1, clock=clock.now, sleep=oversleep, name="test")
+    crowd = Crowd(turnstile, clock)
+    for number in range(100):
+        crowd.come(str(number))
+    await clock.advance(10)
+    await turnstile.close()
+
+    assert len(crowd.passed) == 100
+
+
+async def test_a_sleep_that_ends_far_too_late_brings_no_crowd(clock: FakeClock) -> None:
+    async def oversleep(seconds: float) -> None:
+        await clock.sleep(seconds + 5)
+
+    turnstile = Turnstile(SPACING, clock=clock.now, sleep=oversleep, name="test")
+    crowd = Crowd(turnstile, clock)
+    for name in "abcd":
+        crowd.come(name)
+    await clock.advance(30)
+    await turnstile.close()
+
+    times = [at for _, at in crowd.passed]
+    assert all(later - earlier >= SPACING - 0.05 for earlier, later in itertools.pairwise(times))
+
+
 async def test_the_urgent_pass_first_also_when_they_come_later(crowd: Crowd, clock: FakeClock) -> None:
     crowd.come("first", 1)
     await clock.settle()
