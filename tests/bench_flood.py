@@ -40,6 +40,7 @@ class TimedDiscord(DiscordServer):
         self.last: dict[str, tuple[float, str]] = {}
         self.used: dict[str, float] = {}
         self.people: dict[str, int] = {}
+        self.requests = 0
         self._news = asyncio.Event()
 
     async def dispatch(self, name: str, data: dict[str, Any]) -> None:
@@ -56,6 +57,7 @@ class TimedDiscord(DiscordServer):
     @web.middleware
     async def _note(self, request: web.Request, handler: Any) -> web.StreamResponse:
         token = request.match_info.get("token")
+        self.requests += 1
         if token is None:
             return await handler(request)
         now = time.perf_counter()
