@@ -15,6 +15,7 @@ from pathlib import Path
 
 from tests.bench.gateway import ROOT, gateway_process
 from tests.bench.machine import compare, in_milliseconds, p99, say
+from tests.bench.rendering import until
 from tests.bench_flood import TimedDiscord
 from tests.discord_server import NAMES
 from tests.discord_standin import TOKEN
@@ -49,9 +50,7 @@ class Side:
             await self._discord.use(user_id, self._command, prompt="A fox")
         tokens = set(self._discord.used) - before
         answered = self._discord.last if self._orders else self._discord.first
-        async with asyncio.timeout(60):
-            while not tokens <= answered.keys():
-                await asyncio.sleep(0.001)
+        await until(lambda: tokens <= answered.keys(), within_seconds=60)
         if self._orders:
             strays = {self._discord.last[token][1] for token in tokens} - {""}
             assert all("is ordered" in words for words in strays), strays
