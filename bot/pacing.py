@@ -90,7 +90,7 @@ def pause_after_refusals(refusals: int, asked_seconds: float | None, chance: flo
     """
     first_seconds = 5.0 if asked_seconds is None else 1.0
     least = growing_pause(refusals, first_seconds=first_seconds, most_seconds=MOST_PAUSE_SECONDS)
-    return max(asked_seconds or 0.0, least) * (1.0 + JITTER_SHARE * chance)
+    return max(asked_seconds or 0.0, least * (1.0 + JITTER_SHARE * chance))
 
 
 def growing_pause(tries: int, *, first_seconds: float = 5.0, most_seconds: float = 300.0) -> float:

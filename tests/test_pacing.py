@@ -106,7 +106,7 @@ def test_how_long_a_task_is_left_alone(*, watched: int, callback: bool, doubted:
         (50, None, 0.5, 66),
         (1, 90, 0, 90),
         (9, 90, 0, 90),
-        (1, 90, 1, 108),
+        (1, 90, 1, 90),
         (1, 0, 0, 1),
         (3, 0, 0, 4),
     ],

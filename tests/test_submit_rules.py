@@ -78,7 +78,9 @@ async def test_a_busy_gateway_is_asked_again_later(after: str | None, world: Wor
     await world.until(lambda: "The gateway is busy; the bot tries again." in world.posts_text())
     await world.until(lambda: len(world.gateway.submitted) == 7)
     waited = (world.time.now() - began).total_seconds()
-    assert waited == pytest.approx(6 * 90 if after else 5 + 10 + 20 + 40 + 60 + 60, abs=2)
+    # What the bot chooses itself has up to a fifth of chance in it, so that not all come back at once.
+    least, most = (540, 540) if after else (195, 1.2 * 195)
+    assert least <= waited <= most + 10
     await world.settled()
     await assert_done(world, posts=7)
 
