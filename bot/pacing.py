@@ -33,7 +33,7 @@ _FEW_TASKS = 10  # five looks a second: where a limit is lower than that, the la
 # A callback may be on its way while a look finds the end: it is missed only after a while.
 CALLBACK_GRACE = dt.timedelta(seconds=15)
 CALLBACKS_DOUBTED = dt.timedelta(minutes=10)
-TIMELY_SECONDS = 60.0
+TIMELY_SECONDS = 60.0  # a look that came later than that says nothing of when the task ended
 
 MOST_PAUSE_SECONDS = 60.0  # after a 429 that names no other
 JITTER_SHARE = 0.2
