@@ -195,16 +195,16 @@ class Hooks:
         now = self._clock()
         self._tries = {key: self._tries.get(key, (0, now)) for key in named}
         for key, job in named.items():
-            if job.stage is Stage.UNCERTAIN and self._tries[key][1] <= now and key not in self._asking:
+            tries, due_at = self._tries[key]
+            if job.stage is Stage.UNCERTAIN and due_at <= now and key not in self._asking:
                 self._asking.add(key)
-                confirming.create_task(self._confirm(job, key), name=f"named task of {job.job_id}")
+                confirming.create_task(self._confirm(job, key, tries + 1), name=f"named task of {job.job_id}")
         # Of an order that is being answered it is soon known whether anybody knows its task.
         is_ordering = any(job.stage is Stage.SUBMITTING for job in unconfirmed)
         return _SOON_SECONDS if is_ordering else _AGAIN_SECONDS
 
-    async def _confirm(self, job: Job, key: tuple[str, str]) -> None:
+    async def _confirm(self, job: Job, key: tuple[str, str], tries: int) -> None:
         logs.about(job_id=job.job_id)
-        tries = 1 + self._tries[key][0]
         try:
             await self._uncertain.named(job, key[1])
         except Exception:

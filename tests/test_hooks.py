@@ -372,6 +372,19 @@ async def test_a_new_callback_is_asked_about_at_once(place: Place) -> None:
     running.cancel()
 
 
+async def test_many_callbacks_of_one_moment_end_nothing(place: Place) -> None:
+    running = asyncio.create_task(place.hooks.run())
+    jobs = [await place.job(Stage.UNCERTAIN) for _ in range(10)]
+
+    for job in jobs:
+        assert await asyncio.gather(*(place.call(job) for _ in range(8))) == [200] * 8
+    await _rest(place)
+
+    assert not running.done()
+    assert set(place.bot.asked) == {(job.job_id, "task_1") for job in jobs}
+    running.cancel()
+
+
 async def test_a_callback_that_comes_before_the_answer_to_its_order_is_remembered(place: Place) -> None:
     lost, found = await place.job(Stage.SUBMITTING), await place.job(Stage.SUBMITTING)
     running = asyncio.create_task(place.hooks.run())
