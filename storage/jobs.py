@@ -104,6 +104,11 @@ class JobStore(Store):
         """Return a job of any server, in somebody else's transaction."""
         return await self._find(connection, jobs.c.job_id == job_id)
 
+    async def of_task(self, connection: AsyncConnection, job: Job, task_id: str) -> Job | None:
+        """Return the other job of the same gateway that has a task."""
+        is_its = sa.and_(jobs.c.gateway == job.gateway, jobs.c.task_id == task_id)
+        return await self._find(connection, sa.and_(is_its, jobs.c.job_id != job.job_id))
+
     # The way of a job
 
     @writes
@@ -148,9 +153,20 @@ class JobStore(Store):
             waiting_for="",
         )
 
-    async def submit_accepted(self, job_id: str, task_id: str, *, now: dt.datetime) -> Job | None:
-        """The gateway named the task."""
-        return await self._move(job_id, {Stage.SUBMITTING}, Stage.RENDERING, now, task_id=task_id)
+    @writes
+    async def submit_accepted(
+        self, connection: AsyncConnection, job_id: str, task_id: str, *, now: dt.datetime
+    ) -> Job | None:
+        """The gateway named the task. Where that is another job's, nobody knows what this one has."""
+        job = await self.of_id(connection, job_id)
+        if job is None:
+            return None
+        if other := await self.of_task(connection, job, task_id):
+            detail = f"the gateway named task {task_id}, which is that of job {other.job_id}"
+            return await self._lose(connection, job_id, detail, now)
+        return await self.change(
+            connection, job_id, {Stage.SUBMITTING}, Stage.RENDERING, now, task_id=task_id
+        )
 
     async def submit_not_accepted(
         self, job_id: str, reason: str, *, counts: bool, now: dt.datetime
@@ -168,20 +184,12 @@ class JobStore(Store):
             submitted_at=None,
         )
 
-    async def lose_sight(self, job_id: str, detail: str, *, now: dt.datetime) -> Job | None:
+    @writes
+    async def lose_sight(
+        self, connection: AsyncConnection, job_id: str, detail: str, *, now: dt.datetime
+    ) -> Job | None:
         """Nobody can say whether the gateway has the task, or what became of it: money stays held."""
-        is_known = jobs.c.task_id.is_not(None)
-        return await self._move(
-            job_id,
-            {Stage.SUBMITTING, Stage.RENDERING},
-            Stage.UNCERTAIN,
-            now,
-            history=detail,
-            failure=sa.case((is_known, FailureKind.NO_VERDICT), else_=FailureKind.SUBMIT_LOST),
-            failure_detail=detail,
-            uncertain_at=now,
-            reminded_at=None,
-        )
+        return await self._lose(connection, job_id, detail, now)
 
     async def rendered(
         self,
@@ -430,6 +438,23 @@ class JobStore(Store):
         **values: Any,
     ) -> Job | None:
         return await self.change(connection, job_id, from_stages, to_stage, now, history=history, **values)
+
+    async def _lose(
+        self, connection: AsyncConnection, job_id: str, detail: str, now: dt.datetime
+    ) -> Job | None:
+        is_known = jobs.c.task_id.is_not(None)
+        return await self.change(
+            connection,
+            job_id,
+            {Stage.SUBMITTING, Stage.RENDERING},
+            Stage.UNCERTAIN,
+            now,
+            history=detail,
+            failure=sa.case((is_known, FailureKind.NO_VERDICT), else_=FailureKind.SUBMIT_LOST),
+            failure_detail=detail,
+            uncertain_at=now,
+            reminded_at=None,
+        )
 
     async def change(
         self,

@@ -53,11 +53,8 @@ class UncertainStore(Store):
         job = await self._jobs.of_id(connection, job_id)
         if job is None:
             return None
-        others = sa.and_(
-            jobs.c.gateway == job.gateway, jobs.c.task_id == task_id, jobs.c.job_id != job.job_id
-        )
-        if other := await self._jobs.select(connection, others):
-            raise UserError(uncertain_messages.task_taken(task_id, other[0]))
+        if other := await self._jobs.of_task(connection, job, task_id):
+            raise UserError(uncertain_messages.task_taken(task_id, other))
         moved = await self._jobs.change(
             connection,
             job_id,

@@ -141,6 +141,16 @@ async def test_an_answer_that_says_nothing_leaves_the_job_uncertain(answer: Any,
     assert "Unclear" in await world.card()
 
 
+async def test_a_task_that_is_another_jobs_leaves_the_job_uncertain(world: World) -> None:
+    await order(world)
+    (task_id,) = world.gateway.tasks
+    await order(world, envelope({"taskId": task_id}))
+    job = await world.job()
+    assert (job.stage, job.failure.kind) == (Stage.UNCERTAIN, FailureKind.SUBMIT_LOST)
+    assert f"the gateway named task {task_id}" in await world.card()
+    assert len(world.gateway.submitted) == 2
+
+
 async def test_an_uncertain_job_is_not_sent_again_within_a_day(world: World) -> None:
     await order(world, cut())
     world.time.jump(hours=30)
