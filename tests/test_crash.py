@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from bot.models import Stage
-from tests.crash import plants
+from tests.books import open_books
+from tests.crash import books, plants
 from tests.crash.books import JobBook, OrderBook, Said, TaskBook, compare
 from tests.crash.plan import EVERY, plans
 from tests.crash.report import storm, written
@@ -54,6 +55,14 @@ def test_a_plan_meets_every_boundary_and_is_the_same_for_a_seed(kills: int) -> N
     assert {*first, *second} >= EVERY
     assert (first, second) == plans(kills, random.Random("a"))
     assert (first, second) != plans(kills, random.Random("b"))
+
+
+async def test_a_jobs_way_can_be_read_in_the_report(tmp_path: Path) -> None:
+    async with open_books(tmp_path) as found:
+        job = await found.bring(await found.place(), Stage.DONE)
+        stages = [line.split()[1] for line in books.history(found.database.path, job.job_id).splitlines()]
+    assert stages[:2] == ["queued", "submitting"]
+    assert stages[-2:] == ["hold", "settle"]
 
 
 # Books
@@ -114,7 +123,7 @@ def test_books_that_agree_are_not_complained_of() -> None:
 
 
 @pytest.mark.parametrize(
-    ("books", "complaint"),
+    ("wrong", "complaint"),
     [
         ({"job": None, "tasks": ()}, "which is not there"),
         ({"job": None}, "is at the gateway, and there is no job"),
@@ -150,5 +159,5 @@ def test_books_that_agree_are_not_complained_of() -> None:
         ),
     ],
 )
-def test_books_that_disagree_are_complained_of(books: dict[str, object], complaint: str) -> None:
-    assert any(complaint in told for told in compared(**books))  # pyright: ignore[reportArgumentType]
+def test_books_that_disagree_are_complained_of(wrong: dict[str, object], complaint: str) -> None:
+    assert any(complaint in told for told in compared(**wrong))  # pyright: ignore[reportArgumentType]

@@ -273,6 +273,6 @@ def history(database: Path, job_id: str) -> str:
             "SELECT at, stage, note FROM stage_history WHERE job_id = ? ORDER BY rowid", (job_id,)
         ).fetchall()
         entries = connection.execute(
-            "SELECT at, kind, amount_micros, reason FROM ledger WHERE job_id = ?", (job_id,)
+            "SELECT created_at, kind, amount_micros, reason FROM ledger WHERE job_id = ?", (job_id,)
         ).fetchall()
     return "\n".join(f"    {' '.join(map(str, row))}" for row in (*stages, *entries))
