@@ -203,20 +203,25 @@ FIRST = """
 """
 
 
-@pytest.fixture
-def first(path: Path) -> Path:
-    """A file of the first version, with a row of every kind."""
+def written(path: Path, version: str, rows: str) -> Path:
+    """Make a file as an older version left it."""
     config = alembic.config.Config()
     config.set_main_option("script_location", str(MIGRATIONS))
     engine = sa.create_engine(sa.URL.create("sqlite", database=str(path)))
     with engine.begin() as connection:
         config.attributes["connection"] = connection
-        alembic.command.upgrade(config, "0001")
+        alembic.command.upgrade(config, version)
     engine.dispose()
     connection = sqlite3.connect(path)
-    connection.executescript(FIRST)
+    connection.executescript(rows)
     connection.close()
     return path
+
+
+@pytest.fixture
+def first(path: Path) -> Path:
+    """A file of the first version, with a row of every kind."""
+    return written(path, "0001", FIRST)
 
 
 async def test_what_the_first_version_wrote_is_kept_and_counted(first: Path) -> None:
@@ -265,6 +270,47 @@ async def test_limits_of_the_first_version_are_kept_with_who_set_them(first: Pat
         ("correction", 3, "$0.608333", "reason"),
         ("grant", 2, "$0.90", "a gift"),
     ]
+
+
+SECOND = """
+    INSERT INTO members (member_id, server_id, discord_id) VALUES (1, 100, 11);
+    INSERT INTO jobs (
+        job_id, origin, account, server_id, channel_id, member_id, mode, model, gateway, prompt, seconds,
+        shape, stage, failure, task_id, quote_micros, estimate, created_at
+    )
+    SELECT column1, 'interaction:' || column1, 'real', 100, 200, 1, 'text-to-video', 'apixo/sora-2', 'apixo',
+           'a fox', 10, 'landscape', column2, column3, column4, 500000, 0, '2026-11-01T00:00:00.000000Z'
+    FROM (VALUES
+        ('lost', 'uncertain', 'uncertain', NULL), ('silent', 'uncertain', 'uncertain', 'task_1'),
+        ('done', 'done', NULL, 'task_2'), ('failed', 'failed', 'timed_out', 'task_3')
+    );
+    INSERT INTO stage_history (job_id, stage, at) VALUES
+        ('lost', 'submitting', '2026-11-01T00:01:00.000000Z'),
+        ('lost', 'uncertain', '2026-11-01T00:02:00.000000Z'),
+        ('silent', 'uncertain', '2026-11-02T00:01:00.000000Z'),
+        ('done', 'fetching', '2026-11-01T00:05:00.000000Z'),
+        ('done', 'done', '2026-11-01T00:06:00.000000Z');
+    INSERT INTO ledger (
+        job_id, server_id, member_id, account, kind, amount_micros, budget, price_version, reason, ordered_at,
+        created_at
+    )
+    SELECT job_id, server_id, member_id, account, 'hold', quote_micros, 'member', '', 'ordered', created_at,
+           created_at
+    FROM jobs WHERE stage = 'uncertain';
+"""
+
+
+async def test_what_the_second_version_left_in_doubt_is_told_apart(path: Path) -> None:
+    await migrate(written(path, "0002", SECOND))
+
+    jobs = sql(path, "SELECT job_id, failure, uncertain_at, rendered_at FROM jobs ORDER BY rowid")
+    assert jobs == [
+        ("lost", "submit_lost", "2026-11-01T00:02:00.000000Z", None),
+        ("silent", "no_verdict", "2026-11-02T00:01:00.000000Z", None),
+        ("done", None, None, "2026-11-01T00:05:00.000000Z"),
+        ("failed", "timed_out", None, None),
+    ]
+    assert sql(path, "SELECT sum(held_micros) FROM totals WHERE scope = 'operator'") == [(1_000_000,)]
 
 
 async def test_the_ledgers_rules_hold_after_the_move(first: Path) -> None:
