@@ -16,8 +16,9 @@ from bot import logs, troubles, web
 from bot.app import App, open_app
 from bot.checkup import check_up
 from bot.config import Settings
-from bot.errors import DiskUnusable, SettingsError, StartupError, StorageTrouble, TokenRefused
+from bot.errors import DiskUnusable, SchemaError, SettingsError, StartupError, StorageTrouble, TokenRefused
 from bot.models import utc_now
+from bot.troubles import Trouble
 from storage.backup import write_backup
 from storage.export import write_export
 from storage.folder import DataFolder
@@ -54,7 +55,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return error.exit_code
     except StorageTrouble as error:
         print(f"video bot: {troubles.for_operator(error.trouble, error.detail)}", file=sys.stderr)
-        return DiskUnusable.exit_code
+        is_damaged = error.trouble is Trouble.CORRUPT
+        return SchemaError.exit_code if is_damaged else DiskUnusable.exit_code
     except KeyboardInterrupt:
         return 1  # before anybody listened for signals; there is nothing to end
     except BrokenPipeError:

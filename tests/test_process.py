@@ -20,7 +20,7 @@ from bot.models import Job, Quality, Stage, utc_now
 from storage.database import Database
 from storage.jobs import JobStore
 from storage.orders import OrderStore
-from tests.books import UTC_POLICY, new_job
+from tests.books import UTC_POLICY, new_job, put_fresh_database
 from tests.discord_standin import TOKEN, DiscordStandin
 from tests.fake_apixo import FakeApixo, Held
 
@@ -161,6 +161,20 @@ async def test_a_newer_database_ends_the_process_with_4(tmp_path: Path) -> None:
     code, line = await failure(tmp_path)
     assert code == 4
     assert "newer version (schema 9999)" in line
+
+
+async def test_a_database_with_a_damaged_page_ends_the_process_with_4(tmp_path: Path) -> None:
+    """So that a service manager does not start it again for ever."""
+    path = await put_fresh_database(tmp_path / "data")
+    with contextlib.closing(sqlite3.connect(path)) as database:
+        query = "SELECT rootpage FROM sqlite_master WHERE name = 'jobs'"
+        (page,), (size,) = database.execute(query).fetchone(), database.execute("PRAGMA page_size").fetchone()
+    data = bytearray(path.read_bytes())
+    data[(page - 1) * size : page * size] = b"\xa5" * size
+    path.write_bytes(data)
+    code, line = await failure(tmp_path)
+    assert code == 4
+    assert "the bot's database is damaged" in line
 
 
 async def test_an_unreachable_discord_ends_the_process_with_1_and_one_line(tmp_path: Path) -> None:
