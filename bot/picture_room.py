@@ -117,13 +117,13 @@ def stored(folder: Path, data: bytes, suffix: str) -> Path:
     """Write the file whole or not at all; one that is there already is the same to the byte.
 
     Raises:
-        StorageTrouble: the disk is full or failing.
+        StorageTrouble: the disk is full, read-only or failing.
     """
     path = folder / f"{hashlib.sha256(data).hexdigest()}{suffix}"
-    try:
-        os.utime(path)  # wanted again: it must not be swept as old before its new job is stored
-    except FileNotFoundError:
-        with disk_errors():
+    with disk_errors():
+        try:
+            os.utime(path)  # wanted again: it must not be swept as old before its new job is stored
+        except FileNotFoundError:
             folder.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryDirectory(dir=folder, prefix=".writing-") as scratch:
                 draft = Path(scratch) / path.name
