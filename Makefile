@@ -35,8 +35,8 @@ test: venv-dev ## check format, lint, types and tests, as CI does; ARGS goes to 
 crash: venv-dev ## kill the bot again and again and compare its books; ARGS="--kills 500 --seed 7"
 	@exec "$(VENV_PYTHON)" -m tests.crash $(ARGS)
 
-bench: venv-dev ## print how long orders, quotas and reports take over a long history; ARGS=FOLDER keeps it there
-	@exec "$(VENV_PYTHON)" -m tests.bench_money $(ARGS)
+bench: venv-dev ## print what the bot takes and how long people wait, beside the aims; ARGS="ack load" names parts
+	@exec "$(VENV_PYTHON)" -m tests.bench $(ARGS)
 
 format: venv-dev ## format the code and mend what ruff can mend
 	"$(VENV_PYTHON)" -m ruff format .

@@ -13,10 +13,10 @@ import tempfile
 from collections.abc import AsyncGenerator
 from pathlib import Path
 
+from tests.bench.flood import TimedDiscord
 from tests.bench.gateway import ROOT, gateway_process
 from tests.bench.machine import compare, in_milliseconds, p99, say
 from tests.bench.rendering import until
-from tests.bench_flood import TimedDiscord
 from tests.discord_server import NAMES
 from tests.discord_standin import TOKEN
 from tests.test_process import running
@@ -81,7 +81,7 @@ async def bare_bot(folder: Path) -> AsyncGenerator[None]:
         await process.wait()
 
 
-async def main() -> None:
+async def ack() -> None:
     """Measure both, round by round."""
     NAMES.update({user_id: f"user{user_id}" for user_id in PEOPLE})
     async with contextlib.AsyncExitStack() as stack:
@@ -119,7 +119,3 @@ async def main() -> None:
         aim=AIM,
         digits=2,
     )
-
-
-if __name__ == "__main__":
-    asyncio.run(main())

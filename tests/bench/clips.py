@@ -43,7 +43,3 @@ async def clips() -> None:
                 compare(
                     f"over that with {CLIPS} clips of 30 MB at once", over, "MB", aim=MOST_MEGABYTES_OVER_IDLE
                 )
-
-
-if __name__ == "__main__":
-    asyncio.run(clips())

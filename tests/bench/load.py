@@ -86,8 +86,3 @@ async def resume() -> None:
         aim=MOST_RESUME_SECONDS,
         digits=2,
     )
-
-
-if __name__ == "__main__":
-    asyncio.run(load())
-    asyncio.run(resume())

@@ -1,18 +1,14 @@
 """Figures for a flood: 1,000 orders within a second over real sockets, and what others notice of it.
 
-`python -m tests.bench_flood` runs it; it prints and judges nothing. The bot is a process of its own; Discord
-and the gateway are stand-ins in this one, so on a machine with one core the figures are worse than they are.
+The bot is a process of its own; Discord and the gateway are stand-ins in this one, so on a machine with one
+core the figures are worse than they are.
 The first answer is Discord's first sight of a reply ("thinking", or a refusal); the second one names the job.
 """
 
 import asyncio
 import contextlib
 import itertools
-import os
-import platform
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -20,6 +16,7 @@ from typing import Any
 
 from aiohttp import web
 
+from tests.bench.machine import compare, p99, say
 from tests.discord_server import NAMES, DiscordServer
 from tests.fake_apixo import FakeApixo
 from tests.test_process import running
@@ -132,39 +129,22 @@ async def _at(moment: float) -> None:
 
 def line(name: str, seconds: tuple[list[float], list[float]]) -> str:
     """One line of figures in milliseconds."""
-    parts = [f"{name:44}{len(seconds[0]):7,}"]
-    for times in seconds:
-        if times:
-            p99 = times[min(len(times) - 1, int(len(times) * 0.99))]
-            parts.append(f"{statistics.median(times) * 1000:10.0f}{p99 * 1000:8.0f}")
-    return "".join(parts)
+    figures = (
+        f"{statistics.median(times) * 1000:10.0f}{p99(times) * 1000:8.0f}" for times in seconds if times
+    )
+    return f"  {name:44}{len(seconds[0]):7,}{''.join(figures)}"
 
 
-async def main() -> None:
+async def flooded() -> None:
     """Measure without a flood, with one of a single member, and with one of fifty."""
-    commit = subprocess.run(
-        ("git", "rev-parse", "--short", "HEAD"), capture_output=True, text=True, check=False
-    )
-    say(
-        f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, "
-        f"commit {commit.stdout.strip() or 'unknown'}; milliseconds\n"
-        f"{'':44}{'acts':>7}{'first':>10}{'p99':>8}{'last':>10}{'p99':>8}"
-    )
+    say(f"  {'milliseconds':44}{'acts':>7}{'first':>10}{'p99':>8}{'last':>10}{'p99':>8}")
     say(line("no flood: one member's orders", (await flood(1, is_flooded=False)).seconds({OTHER})))
     for members in (1, 50):
         discord = await flood(members)
-        flooding = set(range(FLOODING, FLOODING + members))
+        them = set(range(FLOODING, FLOODING + members))
         whose = f"{FLOOD:,} orders of {members} in a second"
-        say(line(f"{whose}: taken", discord.seconds(flooding, ordered=True)))
-        say(line(f"{whose}: refused", discord.seconds(flooding, ordered=False)))
+        say(line(f"{whose}: taken", discord.seconds(them, ordered=True)))
+        say(line(f"{whose}: refused", discord.seconds(them, ordered=False)))
         say(line("  somebody else's orders meanwhile", discord.seconds({OTHER})))
-
-
-def say(words: str) -> None:
-    """Print at once."""
-    sys.stdout.write(f"{words}\n")
-    sys.stdout.flush()
-
-
-if __name__ == "__main__":
-    asyncio.run(main())
+        slowest = max(p99(discord.seconds(people)[0]) for people in (them, {OTHER}))
+        compare(f"{whose}: p99 of first answers", slowest * 1000, "ms", aim=1_000, digits=0)

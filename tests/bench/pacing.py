@@ -3,11 +3,9 @@
 In simulated time the real limiter, watcher and worker run on a real database, against a gateway in memory
 that takes sixty requests a minute, answers 429 beyond them, and renders in log-normal times, 5 to 95 % of
 them in the documented two to five minutes; five jobs in a hundred fail early. Then one check over real HTTP,
-with a clock that runs twenty times as fast, beside the same jobs in simulated time. It prints and judges
-nothing.
+with a clock that runs twenty times as fast, beside the same jobs in simulated time.
 """
 
-import argparse
 import asyncio
 import bisect
 import contextlib
@@ -17,7 +15,6 @@ import json
 import math
 import random
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import AsyncGenerator
@@ -55,10 +52,12 @@ from bot.watcher import Watcher
 from bot.worker import JobWorker
 from storage.job_search import JobSearch
 from storage.orders import OrderStore
+from tests.bench.machine import compare, say
 from tests.books import new_job, put_fresh_database
 from tests.world import SteppedTime
 
 PRO = "apixo/sora-2-pro"
+JOBS, LIVE_JOBS, SEED = 400, 60, 1
 SLOTS, REQUESTS_A_MINUTE = 10, 60
 IN_LINE = 3  # so that every slot is always busy
 BOUND_SECONDS = 2.24  # below it nobody comes with 60 requests a minute and no callback
@@ -400,11 +399,18 @@ class Figures:
     refused: int
     busiest: int
 
+    @property
+    def mean(self) -> float:
+        return statistics.fmean(self.delays)
+
+    @property
+    def p95(self) -> float:
+        return statistics.quantiles(self.delays, n=20)[-1]
+
     def __str__(self) -> str:
-        mean = statistics.fmean(self.delays)
-        p95 = statistics.quantiles(self.delays, n=20)[-1]
         return (
-            f"{self.jobs} jobs: mean {mean:.2f} s, {mean / BOUND_SECONDS:.2f} of the bound; p95 {p95:.1f} s; "
+            f"{self.jobs} jobs: mean {self.mean:.2f} s, {self.mean / BOUND_SECONDS:.2f} of the bound; "
+            f"p95 {self.p95:.1f} s; "
             f"{self.looks:.1f} looks a job; {self.refused} times 429; "
             f"{self.busiest} requests in the busiest minute"
         )
@@ -493,26 +499,19 @@ async def live(count: int, *, seed: int) -> Figures:
     return figures(renderer)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
-    parser.add_argument("--jobs", type=int, default=400, help="in each simulated run")
-    parser.add_argument("--live-jobs", type=int, default=60)
-    parser.add_argument("--seed", type=int, default=1)
-    chosen = parser.parse_args()
-    seed: int = chosen.seed
-    say(f"Ten pro slots, always busy, 60 requests a minute. Seed {seed}.")
-    say(f"Without callbacks no policy finds an end sooner than {BOUND_SECONDS} s after it, on average.")
-    say(f"without callbacks:      {asyncio.run(simulated(chosen.jobs, callbacks=False, seed=seed))}")
-    say(f"callbacks, 2 % lost:    {asyncio.run(simulated(chosen.jobs, callbacks=True, seed=seed))}")
-    say(f"live at 20 times speed: {asyncio.run(live(chosen.live_jobs, seed=seed))}")
-    same = asyncio.run(simulated(chosen.live_jobs, callbacks=False, seed=seed))
-    say(f"the same, simulated:    {same}")
-
-
-def say(line: str) -> None:
-    sys.stdout.write(f"{line}\n")
-    sys.stdout.flush()
-
-
-if __name__ == "__main__":
-    main()
+async def pacing() -> None:
+    """Let jobs through without callbacks and with them, in simulated time and live."""
+    say(f"  {SLOTS} pro slots, always busy, {REQUESTS_A_MINUTE} requests a minute; seed {SEED}")
+    say(f"  without callbacks no policy finds an end sooner than {BOUND_SECONDS} s after it, on average")
+    for words, callbacks, most_mean, most_p95 in (
+        ("without callbacks", False, 4.5, 11.0),
+        ("callbacks, 2 % lost", True, 1.5, 4.0),
+    ):
+        shown = await simulated(JOBS, callbacks=callbacks, seed=SEED)
+        say(f"  {words}: {shown}")
+        compare(f"{words}: mean delay", shown.mean, "s", aim=most_mean, digits=2)
+        compare(f"{words}: p95 of the delay", shown.p95, "s", aim=most_p95, digits=2)
+        compare(f"{words}: times 429", shown.refused, "", aim=0, digits=0)
+    say(f"  live at {LIVE_SPEED:.0f} times speed: {await live(LIVE_JOBS, seed=SEED)}")
+    same = await simulated(LIVE_JOBS, callbacks=False, seed=SEED)
+    say(f"  the same jobs, simulated: {same}")

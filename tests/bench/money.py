@@ -1,23 +1,18 @@
 """Figures for money: how long an order, a quota and a report take, over a long history and over a tenth.
 
-`make bench` runs it; it prints and judges nothing. The histories are kept in the folder that is named,
-else in the system's temporary one, and used again.
+It judges nothing. The histories are kept in the folder that is named, else in the system's temporary one,
+and used again.
 """
 
-import argparse
 import asyncio
 import dataclasses
 import datetime as dt
 import hashlib
 import inspect
 import io
-import os
-import platform
 import shutil
 import sqlite3
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Awaitable, Callable, Iterator
@@ -33,6 +28,7 @@ from storage.orders import OrderStore
 from storage.proof import prove_ledger
 from storage.purses import PurseStore
 from storage.reports import By, ReportStore
+from tests.bench.machine import say
 from tests.books import CENT, DOLLAR, SERVER, new_job
 
 NOW = dt.datetime(2026, 11, 30, 23, tzinfo=dt.UTC)
@@ -143,7 +139,7 @@ async def history(folder: Path, count: int) -> Path:
     path = folder / f"bench-{count}-{version.hexdigest()[:12]}.sqlite3"
     if path.exists():
         return path
-    say(f"building {count:,} jobs with {count * ENTRIES_A_JOB:,} entries at {path} ...")
+    say(f"  building {count:,} jobs with {count * ENTRIES_A_JOB:,} entries at {path} ...")
     begun = time.perf_counter()
     unfinished = path.with_suffix(".part")
     unfinished.unlink(missing_ok=True)
@@ -152,7 +148,7 @@ async def history(folder: Path, count: int) -> Path:
     await database.close()
     await asyncio.to_thread(fill, unfinished, count)
     unfinished.rename(path)
-    say(f"built in {time.perf_counter() - begun:.0f} s, {path.stat().st_size / 1e6:.0f} MB")
+    say(f"  built in {time.perf_counter() - begun:.0f} s, {path.stat().st_size / 1e6:.0f} MB")
     return path
 
 
@@ -213,7 +209,7 @@ async def figures(database: Database) -> dict[str, Figure]:
     async def start() -> None:
         """Empty the line: a member may have a hundred orders in it."""
         async with database.write() as connection:
-            await connection.exec_driver_sql("UPDATE jobs SET stage = 'rendering' WHERE stage = 'queued'")
+            await connection.exec_driver_sql("UPDATE jobs SET stage = 'submitting' WHERE stage = 'queued'")
 
     async def show() -> None:
         standings = await limits.standings(
@@ -267,34 +263,15 @@ async def figures(database: Database) -> dict[str, Figure]:
     return taken
 
 
-async def main(folder: Path) -> None:
+async def money(folder: Path) -> None:
     """Build what is missing, measure both, and print them side by side."""
     folder.mkdir(parents=True, exist_ok=True)
     paths = [await history(folder, count) for count in JOBS]
     long, tenth = [await measure(path) for path in paths]
-    commit = subprocess.run(
-        ("git", "rev-parse", "--short", "HEAD"), capture_output=True, text=True, check=False
-    )
     say(
-        f"\n{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, "
-        f"SQLite {sqlite3.sqlite_version}, commit {commit.stdout.strip() or 'unknown'}\n"
-        f"limits of every layer and measure set; milliseconds\n\n"
-        f"{'':52}{JOBS[0]:>10,} jobs      {JOBS[1]:>8,} jobs\n"
-        f"{'':52}  median      p99   median      p99   ratio"
+        f"  limits of every layer and measure set; milliseconds\n"
+        f"  {'':52}{JOBS[0]:>10,} jobs      {JOBS[1]:>8,} jobs\n"
+        f"  {'':52}  median      p99   median      p99   ratio"
     )
     for name, figure in long.items():
-        say(f"{name:52}{figure} {tenth[name]} {figure.median / tenth[name].median:7.2f}")
-
-
-def say(line: str) -> None:
-    """Print at once."""
-    sys.stdout.write(f"{line}\n")
-    sys.stdout.flush()
-
-
-if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument(
-        "folder", nargs="?", type=Path, default=Path(tempfile.gettempdir()) / "discord-video-bot-bench"
-    )
-    asyncio.run(main(parser.parse_args().folder))
+        say(f"  {name:52}{figure} {tenth[name]} {figure.median / tenth[name].median:7.2f}")
