@@ -118,6 +118,7 @@ def _copy(source: Path, draft: Path) -> None:
         uri = f"{source.absolute().as_uri()}?mode=ro"
         with contextlib.closing(sqlite3.connect(uri, uri=True, isolation_level=None)) as connection:
             copy(connection, draft)
+        shutil.copymode(source, draft)  # a backup has the mode of the database it was made of
     except sqlite3.Error as error:
         raise SchemaError(f"{source} cannot be read: {error}. Name another backup.") from error
 

@@ -217,6 +217,7 @@ async def test_a_restore_keeps_what_was_there_with_all_it_had(
     killed.path.mkdir()
     async with open_books(folder.path) as books:
         await books.place()
+        folder.database.chmod(0o600)
         await back_up(folder, target)
         await books.place()
         for ending in ("", "-wal"):  # what a kill leaves: the second job is in the journal only
@@ -226,6 +227,7 @@ async def test_a_restore_keeps_what_was_there_with_all_it_had(
     assert f"kept as {kept.name}" in told
     assert jobs_in(kept) == 2
     assert jobs_in(killed.database) == 1
+    assert killed.database.stat().st_mode & 0o777 == 0o600
 
 
 async def test_a_damaged_database_is_kept_as_it_is_and_replaced(folder: DataFolder, target: Path) -> None:
