@@ -10,7 +10,8 @@ from bot.models import Failure, FailureKind, Job
 
 _ENDS = (Finished, Failed)
 _MOST_SILENCE_SECONDS = 60.0
-_LEAST_SILENT_LOOKS = 30  # half an hour: the machine itself may have slept for the rest of the day
+# Half an hour, once a minute: the machine may have slept for the rest of the day, or its clock be wrong.
+_LEAST_LOOKS = 30
 
 
 @dataclasses.dataclass
@@ -26,6 +27,7 @@ class Watch:
     running_at: dt.datetime | None = None  # when the task was seen running last
     seen: Checked = dataclasses.field(default_factory=Running)
     row: int = 0  # looks in a row that showed the same kind of thing
+    overdue_row: int = 0  # looks in a row that showed it running a day after its submit
     pause: asyncio.Task[None] | None = None  # the wait for the regular look
 
     @classmethod
@@ -43,12 +45,14 @@ class Watch:
         self.submitted_at = min(self.submitted_at, now)
         if not isinstance(seen, NoAnswer):
             self.heard_at = now
+        is_overdue = isinstance(seen, Running) and now - self.submitted_at >= pacing.LONGEST_WAIT
+        self.overdue_row = self.overdue_row + 1 if is_overdue else 0
         if isinstance(seen, Running):
             self.running_at = now
         return _verdict(
             seen,
             self.row,
-            is_overdue=now - self.submitted_at >= pacing.LONGEST_WAIT,
+            is_overdue=self.overdue_row >= _LEAST_LOOKS,
             is_silent=now - silent_since >= pacing.LONGEST_WAIT,
         )
 
@@ -86,7 +90,7 @@ def _verdict(
         case Running():
             return Lost(detail="the task has no end after 24 hours") if is_overdue else None
         case NoAnswer(detail=detail):
-            is_hopeless = is_silent and row >= _LEAST_SILENT_LOOKS
+            is_hopeless = is_silent and row >= _LEAST_LOOKS
             return Lost(detail=f"the gateway gives no answer for 24 hours: {detail}") if is_hopeless else None
         case Missing(detail=detail):
             is_hopeless = row >= pacing.MOST_MISSING_LOOKS

@@ -340,6 +340,30 @@ async def test_a_clock_that_is_set_back_keeps_no_task_from_being_looked_at(scene
     assert len(scene.looks) >= 4
 
 
+async def test_a_clock_that_is_set_days_forward_for_a_while_gives_up_no_task(scene: Scene) -> None:
+    watch = scene.watch(rendering())
+    await scene.clock.advance(110)
+    scene.clock.set(scene.clock.now() + dt.timedelta(days=2))
+    await scene.clock.advance(600)
+    assert not watch.done()
+
+    scene.clock.set(scene.clock.now() - dt.timedelta(days=2))
+    scene.answer = lambda _: DONE
+    await scene.clock.advance(70)
+
+    assert isinstance(watch.result(), Finished)
+
+
+async def test_a_task_without_an_end_is_given_up_after_a_day_and_half_an_hour_of_looks(scene: Scene) -> None:
+    watch = scene.watch(rendering(submitted=-86_000))
+
+    await scene.clock.advance(2_000)
+    assert not watch.done()
+    await scene.clock.advance(300)
+
+    assert watch.result() == Lost(detail="the task has no end after 24 hours")
+
+
 async def test_a_watch_that_ends_leaves_no_wait_behind(scene: Scene) -> None:
     watch = scene.watch(rendering())
     await scene.clock.advance(1)
