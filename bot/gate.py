@@ -9,6 +9,7 @@ from bot import messages, pacing
 from bot.availability import Availability
 from bot.card_desk import CardDesk
 from bot.catalogue import Model
+from bot.errors import ChannelClosed
 from bot.gateways import verdicts
 from bot.gateways.base import Gateway, data_url
 from bot.lane import SUBMIT, Lane
@@ -70,7 +71,7 @@ class Gate:
         """Wait until nothing but the POST is left to wait for; only then the job holds a place.
 
         Raises:
-            ChannelClosed, DiscordTrouble: the card with the picture cannot be read.
+            ChannelClosed, DiscordTrouble: the picture, or the card with it, cannot be read.
         """
         model = self._availability.catalogue.models[job.request.model]
         lane = self._lanes[model.model_id]
@@ -175,5 +176,7 @@ class Gate:
         if job.picture is None:
             return None
         if model.modes[job.request.mode].picture == "data-url":
+            if not job.picture.path.exists():
+                raise ChannelClosed("the picture is no longer there")  # as where its card cannot be posted
             return await data_url(job.picture)
         return await self._pictures.picture_link(job)

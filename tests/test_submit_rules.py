@@ -12,7 +12,7 @@ from bot.models import FailureKind, Job, Outage, OutageScope, Stage
 from storage.outages import OutageStore
 from tests.fake_apixo import FakeApixo, cut, envelope, raw
 from tests.fake_pixazo import FakePixazo
-from tests.world import World, open_world
+from tests.world import World, open_world, picture
 
 PRO = "apixo/sora-2-pro"
 
@@ -271,6 +271,18 @@ async def test_on_pixazo_one_waiting_job_asks_whether_the_key_works(tmp_path: Pa
         stages = [job.stage for job in await world.jobs()]
         assert stages.count(Stage.DONE) == len(pixazo.accepted) >= 2
         assert await outages(world) == []
+
+
+async def test_a_job_whose_picture_was_lost_ends_for_nothing(tmp_path: Path) -> None:
+    async with FakePixazo() as pixazo, open_world(tmp_path, **pixazo.settings) as world:
+        pixazo.submits.append(raw("later", status=429))
+        await world.create(prompt="It moves", image=("hills.png", picture()))
+        await world.until(lambda: "The gateway is busy; the bot tries again." in world.posts_text())
+        (await world.job()).picture.path.unlink()
+        await world.settled()
+        assert (await world.job()).stage is Stage.FAILED
+        assert "the picture is no longer there" in await world.card()
+        assert (await world.sums(), len(pixazo.submitted)) == ((0, 0), 1)
 
 
 # The model is gone
