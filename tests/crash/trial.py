@@ -301,6 +301,9 @@ class Trial:
             cut=self._cut,
             callbacks=self._callbacks,
         )
+        doubts = outcome.stages[Stage.UNCERTAIN.value] + outcome.released
+        if doubts > len(outcome.kills):
+            outcome.complaints.append(f"{doubts} jobs came to be in doubt by {len(outcome.kills)} kills")
         outcome.complaints += books.unsound(self._database)
         outcome.complaints += self._gateways.complaints
         outcome.complaints += [f"Discord has no route {stray}" for stray in self._discord.strays]
