@@ -69,7 +69,7 @@ def lines(findings: Iterable[Finding]) -> list[str]:
 def summary(findings: Sequence[Finding]) -> str:
     """Count what asks for something."""
     count = sum(finding.level is not Level.OK for finding in findings)
-    return f"{count} of {len(findings)} findings ask for something." if count else "Nothing was found."
+    return f"{count} of {len(findings)} findings ask for something." if count else "All is as it should be."
 
 
 # What hangs

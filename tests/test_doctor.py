@@ -316,7 +316,7 @@ def test_the_exit_code_says_whether_something_was_found(
     assert main(["doctor"]) == 1
     assert main(["backup", "copy.sqlite3"]) == 0
     assert main(["doctor"]) == 0
-    assert capsys.readouterr().out.endswith("Nothing was found.\n")
+    assert capsys.readouterr().out.endswith("All is as it should be.\n")
 
 
 # In Discord
