@@ -50,14 +50,17 @@ def of_rendering(times: Times, submitted_at: dt.datetime, now: dt.datetime) -> O
 
 
 def of_waiting(place: int, seconds: float) -> Outlook:
-    """Foretell a start, as roughly as it is known, so that a card says it for a while."""
+    """Foretell a start, as roughly as it is known, so that a card says it for a while.
+
+    Both are rounded up: nobody is further back, or waits longer, than they were told.
+    """
     minutes = max(math.ceil(seconds / 60), 1)
     if minutes > _HOUR:
         minutes = math.ceil(minutes / _HOUR) * _HOUR
     elif minutes > _EXACT_MINUTES:
         minutes = math.ceil(minutes / _COARSE_MINUTES) * _COARSE_MINUTES
     if place > _EXACT_PLACES:
-        place = place // _EXACT_PLACES * _EXACT_PLACES
+        place = math.ceil(place / _EXACT_PLACES) * _EXACT_PLACES
     return Outlook(place=place, minutes=minutes)
 
 

@@ -53,9 +53,10 @@ def test_a_card_changes_seldom_while_a_clip_is_rendered() -> None:
         (3, 180, "3rd, about 3 min"),
         (4, 600, "4th, about 10 min"),
         (10, 601, "10th, about 15 min"),
-        (11, 1_500, "10th, about 25 min"),
-        (29, 3_599, "20th, about 1 h"),
-        (112, 3_700, "110th, about 2 h"),
+        (11, 1_500, "20th, about 25 min"),
+        (20, 3_000, "20th, about 50 min"),
+        (29, 3_599, "30th, about 1 h"),
+        (112, 3_700, "120th, about 2 h"),
     ],
 )
 def test_a_place_in_line_is_told_as_roughly_as_it_is_known(place: int, seconds: float, told: str) -> None:
