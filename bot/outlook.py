@@ -52,7 +52,7 @@ def of_rendering(times: Times, submitted_at: dt.datetime, now: dt.datetime) -> O
 def of_waiting(place: int, seconds: float) -> Outlook:
     """Foretell a start, as roughly as it is known, so that a card says it for a while.
 
-    Both are rounded up: nobody is further back, or waits longer, than they were told.
+    Both are rounded up: nobody is further back in the line than they were told.
     """
     minutes = max(math.ceil(seconds / 60), 1)
     if minutes > _HOUR:
