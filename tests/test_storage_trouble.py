@@ -242,6 +242,13 @@ async def test_a_clip_that_the_disk_does_not_take_is_no_bad_file(tmp_path: Path)
     assert clip.stat().st_size > 20_000
 
 
+async def test_a_folder_that_was_deleted_to_make_room_is_made_again(tmp_path: Path) -> None:
+    clip = tmp_path / "clips" / "clip.mp4"
+    async with FakeApixo() as gateway, ClipFetcher(trusted_hosts={gateway.host}) as fetcher:
+        await fetcher.fetch([f"http://{gateway.host}/files/task.mp4"], clip)
+    assert clip.exists()
+
+
 # Somebody looks after it
 
 

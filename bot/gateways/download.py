@@ -141,6 +141,7 @@ class ClipFetcher:
         size = response.content_length or 0
         head = b""
         received = 0
+        part.parent.mkdir(exist_ok=True)
         with part.open("wb") as file:
             async for piece in response.content.iter_chunked(_MOST_PIECE):
                 received += len(piece)
