@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import os
 import sys
 import tempfile
 import time
@@ -48,7 +49,7 @@ def main() -> int:
         say(f"\n{name}: {title}")
         began = time.monotonic()
         asyncio.run(part(chosen.folder))
-        say(f"  ({time.monotonic() - began:.0f} s)")
+        say(f"  ({time.monotonic() - began:.0f} s; load {os.getloadavg()[0]:.1f})")
     return 0
 
 
