@@ -136,7 +136,10 @@ class Doctor:
             told = await gateway.balance()
         else:
             models = self._availability.catalogue.models.values()
-            told = await gateway.check(next(one for one in models if one.gateway == name), _NO_TASK)
+            model = next((one for one in models if one.gateway == name), None)
+            if model is None:
+                return [doctor_messages.no_model(name)]
+            told = await gateway.check(model, _NO_TASK)
         match told:
             case int(micros):
                 return [doctor_messages.balance(name, micros, low_micros=self._low_micros)]

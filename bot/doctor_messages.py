@@ -251,6 +251,15 @@ def key_refused(name: str, words: str) -> Finding:
     )
 
 
+def no_model(name: str) -> Finding:
+    """Tell that nothing could be asked, since a task is looked for as one of a model."""
+    return Finding(
+        level=Level.WARN,
+        what=f"No model is of the gateway {name}, so its key could not be tried.",
+        do="Correct MODELS_FILE, or take the key out of .env; then restart the bot.",
+    )
+
+
 def no_answer(name: str, words: str) -> Finding:
     """Tell that a gateway cannot be asked."""
     return Finding(

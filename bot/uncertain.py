@@ -115,9 +115,14 @@ class UncertainService:
         self._driver.go_on(released)
         return released
 
-    async def listed(self, server_id: int | None, *, limit: int) -> list[Job]:
-        """Return the jobs that are uncertain, the one that is so longest first."""
-        return await self._store.listed(server_id, limit=limit)
+    async def listed(self, server_id: int | None, *, limit: int, typed: str = "") -> list[Job]:
+        """Return the uncertain jobs that have in their id or prompt what is typed, the oldest first."""
+        # What was chosen from a menu is typed as its whole line, which begins with the id.
+        return await self._store.listed(server_id, limit=limit, typed=typed.partition(" · ")[0].strip())
+
+    async def count(self, server_id: int | None) -> int:
+        """Count the jobs that are uncertain."""
+        return await self._store.count(server_id)
 
     async def run(self) -> None:
         """Remind of jobs that stay uncertain for a day, each once, until cancelled."""

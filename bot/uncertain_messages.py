@@ -98,9 +98,12 @@ def line(job: Job) -> str:
     )
 
 
-def more(count: int) -> str:
-    """Say that the list goes on."""
-    return f"These are the oldest {count}; there are more."
+def more(shown: int, count: int) -> str:
+    """Say that the list goes on, and where it has pages."""
+    return (
+        f"These are the oldest {shown} of {count}. `/video-admin jobs stage:uncertain` shows all of a "
+        "server, page by page; the menus of these commands find each by its id or a part of its prompt."
+    )
 
 
 def reminder(job: Job, *, to_operator: bool) -> str:

@@ -25,10 +25,11 @@ class UncertainCommands(commands.Cog):
     async def list_uncertain(self, interaction: discord.Interaction[SoraBot]) -> None:
         """Show them, the oldest first."""
         await interaction.response.defer(ephemeral=True, thinking=True)
-        found = await self.uncertain_jobs.listed(await _reach(interaction), limit=MOST_LISTED + 1)
-        lines = [uncertain_messages.line(job) for job in found[:MOST_LISTED]]
-        if len(found) > MOST_LISTED:
-            lines.append(uncertain_messages.more(MOST_LISTED))
+        reach = await _reach(interaction)
+        found = await self.uncertain_jobs.listed(reach, limit=MOST_LISTED)
+        lines = [uncertain_messages.line(job) for job in found]
+        if (count := await self.uncertain_jobs.count(reach)) > MOST_LISTED:
+            lines.insert(0, uncertain_messages.more(MOST_LISTED, count))
         shown = "\n\n".join(lines) or uncertain_messages.NONE
         await interaction.edit_original_response(view=cards.page(cards.paged([shown])[0]))
 
@@ -75,13 +76,8 @@ class UncertainCommands(commands.Cog):
     async def _unclear(
         self, interaction: discord.Interaction[SoraBot], typed: str
     ) -> list[app_commands.Choice[str]]:
-        found = await self.uncertain_jobs.listed(await _reach(interaction), limit=MOST_CHOICES)
-        named = [(messages.menu_line(job), job.job_id) for job in found]
-        return [
-            app_commands.Choice(name=name, value=job_id)
-            for name, job_id in named
-            if typed.lower() in name.lower()
-        ]
+        found = await self.uncertain_jobs.listed(await _reach(interaction), limit=MOST_CHOICES, typed=typed)
+        return [app_commands.Choice(name=messages.menu_line(job), value=job.job_id) for job in found]
 
 
 async def _reach(interaction: discord.Interaction[SoraBot]) -> int | None:

@@ -26,12 +26,26 @@ class UncertainStore(Store):
         self._jobs = store
 
     @reads
-    async def listed(self, connection: AsyncConnection, server_id: int | None, *, limit: int) -> list[Job]:
-        """Return the uncertain jobs of a server, or with None of all, the one that is so longest first."""
-        here = sa.true() if server_id is None else sa.literal_column("+jobs.server_id") == server_id
+    async def listed(
+        self, connection: AsyncConnection, server_id: int | None, *, limit: int, typed: str = ""
+    ) -> list[Job]:
+        """Return the uncertain jobs of a server, or with None of all, the one that is so longest first.
+
+        Of what is typed, only those whose id or prompt has it; of other scripts than Latin as it is written.
+        """
+        where = [_are_uncertain(server_id)]
+        if typed:
+            columns = (jobs.c.job_id, jobs.c.prompt)
+            where.append(sa.or_(*(column.icontains(typed, autoescape=True) for column in columns)))
         return await self._jobs.select(
-            connection, sa.and_(_IS_UNCERTAIN, here), jobs.c.uncertain_at, jobs.c.job_id, limit=limit
+            connection, sa.and_(*where), jobs.c.uncertain_at, jobs.c.job_id, limit=limit
         )
+
+    @reads
+    async def count(self, connection: AsyncConnection, server_id: int | None) -> int:
+        """Count the uncertain jobs of a server, or with None of all."""
+        found = await connection.execute(sa.select(sa.func.count()).where(_are_uncertain(server_id)))
+        return found.scalar_one()
 
     @writes
     async def found_again(
@@ -153,3 +167,8 @@ class UncertainStore(Store):
                 sa.update(jobs).where(jobs.c.job_id == job.job_id).values(reminded_at=now)
             )
         return bool(found)
+
+
+def _are_uncertain(server_id: int | None) -> sa.ColumnElement[bool]:
+    here = sa.true() if server_id is None else sa.literal_column("+jobs.server_id") == server_id
+    return sa.and_(_IS_UNCERTAIN, here)

@@ -207,6 +207,28 @@ async def test_staff_learn_that_the_database_cannot_be_read_and_not_why(books: B
     assert "page 7" not in told
 
 
+async def test_a_gateway_that_no_model_is_of_is_told_as_that(tmp_path: Path, books: Books) -> None:
+    models = tmp_path / "models.toml"
+    models.write_text('[models."pixazo/sora-2-pro"]\ngateway = "apixo"\n')
+    gateway: Any = Silent("pixazo", tells_balance=False)
+    availability = Availability(
+        Catalogue.load(models),
+        OutageStore(books.database),
+        gateways={},
+        unprobed=(),
+        default_model=None,
+        pauses=Pauses(PauseStore(books.database), clock=lambda: NOON),
+        clock=lambda: NOON,
+    )
+
+    found = await doctor(books, {"pixazo": gateway}, availability=availability).of_machine()
+
+    (told,) = [one for one in found if "pixazo" in one.what]
+    assert told.level is Level.WARN
+    assert told.what == "No model is of the gateway pixazo, so its key could not be tried."
+    assert "MODELS_FILE" in told.do
+
+
 # Bounds
 
 

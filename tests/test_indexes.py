@@ -83,6 +83,10 @@ READS: dict[str, tuple[Callable[[Books], Awaitable[object]], str]] = {
         lambda books: UncertainStore(books.database, books.jobs).listed(SERVER, limit=25),
         "jobs_by_stage (stage=?)",
     ),
+    "how much is uncertain in a server": (
+        lambda books: UncertainStore(books.database, books.jobs).count(SERVER),
+        "jobs_by_stage (stage=?)",
+    ),
     "what is uncertain anywhere": (
         lambda books: UncertainStore(books.database, books.jobs).listed(None, limit=25),
         "jobs_by_stage (stage=?)",

@@ -327,6 +327,24 @@ async def test_staff_reach_jobs_of_their_own_server_and_the_operator_all(books: 
     assert await desk.acts(SERVER) == []
 
 
+async def test_any_job_of_hundreds_is_found_by_its_id_or_a_part_of_its_prompt(books: Books) -> None:
+    for number in range(30):
+        await submit_lost(books, micros=CENT, prompt=f"Fox {number}")
+    newest = await submit_lost(books, micros=CENT, prompt="A Crow sells 100% of the hills")
+    theirs = await submit_lost(books, micros=CENT, prompt="A crow", server_id=OTHER_SERVER)
+    service = Desk(books).service
+
+    async def found(typed: str, server_id: int | None = SERVER) -> list[str]:
+        return [job.job_id for job in await service.listed(server_id, limit=25, typed=typed)]
+
+    for typed in ("crow", "100%", newest.job_id[2:].upper(), f"{newest.job_id} \u00b7 Unclear \u00b7 A Crow"):
+        assert await found(typed) == [newest.job_id], typed
+    assert await found("crow", None) == [newest.job_id, theirs.job_id]
+    assert await found("fox_1") == await found(theirs.job_id) == []
+    assert len(await found("")) == len(await found("fox")) == 25
+    assert (await service.count(SERVER), await service.count(None)) == (31, 32)
+
+
 # Reminders
 
 
@@ -442,6 +460,18 @@ async def test_staff_release_a_job_once_and_everybody_reads_so(world: World) -> 
     assert "Failed" in await world.card()
     assert (await world.sums(), len(world.gateway.submitted)) == ((0, 0), 1)
     assert "No job is unclear" in await uncertain(world, "list")
+
+
+async def test_a_list_that_is_longer_says_how_many_there_are_and_where_to_page(world: World) -> None:
+    books = Books(world.database, Path())
+    for _ in range(4):
+        await submit_lost(books, micros=CENT, server_id=world.guild.id)
+    assert "oldest" not in await uncertain(world, "list")
+    await submit_lost(books, micros=CENT, server_id=world.guild.id)
+
+    assert "These are the oldest 4 of 5. `/video-admin jobs stage:uncertain`" in await uncertain(
+        world, "list"
+    )
 
 
 def other_staff(world: World) -> tuple[Any, Any]:
