@@ -20,6 +20,7 @@ from bot.errors import DiskUnusable, SchemaError, SettingsError, StorageTrouble
 from bot.troubles import Trouble
 from storage import schema
 from storage.sqlite_errors import trouble_of
+from storage.turns import BEHIND, FIRST, Turns
 from storage.upgrade import MIGRATIONS, upgrade
 
 READERS = 4
@@ -60,6 +61,7 @@ class Database:
         self._on_write = on_write
         self._damage = ""
         self._running: set[asyncio.Task[Any]] = set()
+        self._turns = Turns()
         pragmas = (*_PRAGMAS, f"busy_timeout = {round(patience_seconds * 1000)}")
         self._writer = _engine(path, begin="BEGIN IMMEDIATE", size=1, pragmas=pragmas)
         self._readers = _engine(path, begin="BEGIN", size=READERS, pragmas=(*pragmas, "query_only = ON"))
@@ -86,7 +88,7 @@ class Database:
             ) from error
 
     @contextlib.asynccontextmanager
-    async def write(self) -> AsyncGenerator[AsyncConnection]:
+    async def write(self, rank: int = BEHIND) -> AsyncGenerator[AsyncConnection]:
         """Open a transaction that already holds the write lock; it commits when the block ends.
 
         Raises:
@@ -96,7 +98,7 @@ class Database:
         if self._damage:
             raise StorageTrouble(Trouble.CORRUPT, self._damage)
         with self._watched():
-            async with self._writer.begin() as connection:
+            async with self._turns.turn(rank), self._writer.begin() as connection:
                 began_at = time.monotonic()
                 yield connection
         if self._on_write is not None:
@@ -186,6 +188,13 @@ def writes(
 ) -> Callable[Concatenate[S, P], Coroutine[Any, Any, T]]:
     """Make a store's method one transaction: all of it happens, or with an exception nothing."""
     return _in_transaction(method, Database.write)
+
+
+def writes_first(
+    method: Callable[Concatenate[S, AsyncConnection, P], Coroutine[Any, Any, T]],
+) -> Callable[Concatenate[S, P], Coroutine[Any, Any, T]]:
+    """Make a method that a person waits for one transaction, which goes before others that wait."""
+    return _in_transaction(method, lambda database: database.write(FIRST))
 
 
 @contextlib.contextmanager

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from bot.models import Draft, DraftStage, Job, NewJob, Purse, Quote
 from bot.quotas import Policy, Standing
 from storage import alerts, members, waiting
-from storage.database import Database, Store, reads, writes
+from storage.database import Database, Store, reads, writes_first
 from storage.draft_rows import draft_of, order_json
 from storage.jobs import JobStore
 from storage.schema import drafts
@@ -45,7 +45,7 @@ class OrderStore(Store):
         super().__init__(database)
         self.jobs = jobs
 
-    @writes
+    @writes_first
     async def place(
         self, connection: AsyncConnection, new: NewJob, policy: Policy, *, now: dt.datetime
     ) -> Job | Draft | Refusal:
@@ -74,7 +74,7 @@ class OrderStore(Store):
             return await self._keep(connection, new, member, DraftStage.QUOTED, now)
         return await self.insert(connection, new, member, weighed, now=now)
 
-    @writes
+    @writes_first
     async def confirm(
         self,
         connection: AsyncConnection,
@@ -118,7 +118,7 @@ class OrderStore(Store):
         await self.change(connection, draft_id, stage=DraftStage.ORDERED, job_id=job.job_id)
         return job
 
-    @writes
+    @writes_first
     async def drop(self, connection: AsyncConnection, draft_id: str) -> Draft:
         """Let go of a draft whose member does not want it; one that is over stays as it is."""
         draft = await self.require(connection, draft_id)

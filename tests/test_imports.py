@@ -155,6 +155,7 @@ ONLY_IN = {
 LONG_MODULES = {
     "bot.models": "every value that the others speak in",
     "storage.migrations.versions.0002_layered_money": "one change of the schema, with its triggers",
+    "storage.database": "all that is SQLite's own",
     "storage.schema": "every table",
     "bot.app": "the one place that wires everything",
     "bot.catalogue": "what an entry is and the rules that hold within it",
