@@ -81,6 +81,12 @@ class JobService:
             OverLimit: a limit refuses it; where the error names a draft, its member may ask for more.
             UserError: nothing is stored and nothing is held.
         """
+        # One order of a person at a time: hard pictures or many orders of one keep nobody else waiting.
+        turn = self._turns.setdefault((order.server_id, order.user_id), asyncio.Lock())
+        async with turn:
+            return await self._order(order)
+
+    async def _order(self, order: Order) -> Job | Draft:
         await self.admit(order)
         model = self._availability.choose(order.model)
         mode = Mode.TEXT if order.picture is None else Mode.IMAGE
@@ -93,33 +99,30 @@ class JobService:
             quality=order.quality,
             keep_watermark=order.keep_watermark,
         )
-        # One order of a person at a time: hard pictures or many orders of one keep nobody else waiting.
-        turn = self._turns.setdefault((order.server_id, order.user_id), asyncio.Lock())
-        async with turn:
-            picture = None
-            if order.picture is not None:
-                with self._health.noticing():
-                    request, picture = await self._pictured(order, order.picture, model, request)
-            outcome = await self._orders.place(
-                NewJob(
-                    job_id=new_id(),
-                    origin=order.origin,
-                    account=model.account,
-                    server_id=order.server_id,
-                    channel_id=order.channel_id,
-                    home_channel_id=order.home_channel_id,
-                    user_id=order.user_id,
-                    role_ids=order.role_ids,
-                    top_role_id=order.top_role_id,
-                    request=request,
-                    gateway=model.gateway,
-                    picture=picture,
-                    note=order.note,
-                    quote=model.quote(request),
-                ),
-                self._policy,
-                now=self._clock(),
-            )
+        picture = None
+        if order.picture is not None:
+            with self._health.noticing():
+                request, picture = await self._pictured(order, order.picture, model, request)
+        outcome = await self._orders.place(
+            NewJob(
+                job_id=new_id(),
+                origin=order.origin,
+                account=model.account,
+                server_id=order.server_id,
+                channel_id=order.channel_id,
+                home_channel_id=order.home_channel_id,
+                user_id=order.user_id,
+                role_ids=order.role_ids,
+                top_role_id=order.top_role_id,
+                request=request,
+                gateway=model.gateway,
+                picture=picture,
+                note=order.note,
+                quote=model.quote(request),
+            ),
+            self._policy,
+            now=self._clock(),
+        )
         return self.taken(outcome)
 
     async def admit(self, asking: Asking) -> None:

@@ -22,8 +22,7 @@ from tests.fake_apixo import FakeApixo
 from tests.test_process import running
 
 FLOOD = 1_000
-OTHERS = 20  # orders of somebody else, spread over the flood
-FLOODING, OTHER = 5_000, 6_000
+FLOODING, OTHERS = 5_000, range(6_000, 6_020)  # each of the others orders once, spread over the flood
 ORDER = "video create"
 QUIET_SECONDS = 120
 
@@ -90,7 +89,7 @@ class TimedDiscord(DiscordServer):
 async def flood(members: int, *, is_flooded: bool = True) -> TimedDiscord:
     """Let so many members send a thousand orders within a second, and somebody else order meanwhile."""
     flooding = [FLOODING + number for number in range(members)]
-    NAMES.update({user_id: f"user{user_id}" for user_id in (*flooding, OTHER)})
+    NAMES.update({user_id: f"user{user_id}" for user_id in (*flooding, *OTHERS)})
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         async with FakeApixo() as gateway, TimedDiscord() as discord:
@@ -105,17 +104,18 @@ async def flood(members: int, *, is_flooded: bool = True) -> TimedDiscord:
             }
             async with running(folder, **settings) as bot:
                 await bot.reaches(discord.ready)
-                await (await discord.use(OTHER, "quota show")).text()
+                await (await discord.use(OTHERS[0], "quota show")).text()
                 begun = time.perf_counter()
                 who = itertools.cycle(flooding)
                 for number in range(FLOOD if is_flooded else 0):
                     await _at(begun + number / FLOOD)
                     await discord.use(next(who), ORDER, prompt="A fox")
-                    if number % (FLOOD // OTHERS) == 0:
-                        await discord.use(OTHER, ORDER, prompt="The one")
-                for number in range(0 if is_flooded else OTHERS):
-                    await _at(begun + number / OTHERS)
-                    await discord.use(OTHER, ORDER, prompt="The one")
+                    other, left = divmod(number, FLOOD // len(OTHERS))
+                    if left == 0:
+                        await discord.use(OTHERS[other], ORDER, prompt="The one")
+                for number, other in enumerate(() if is_flooded else OTHERS):
+                    await _at(begun + number / len(OTHERS))
+                    await discord.use(other, ORDER, prompt="The one")
                 sent = time.perf_counter() - begun
                 await discord.until_answered()
                 say(f"  sent in {sent:.2f} s, all answered after {time.perf_counter() - begun:.2f} s")
@@ -138,13 +138,13 @@ def line(name: str, seconds: tuple[list[float], list[float]]) -> str:
 async def flooded() -> None:
     """Measure without a flood, with one of a single member, and with one of fifty."""
     say(f"  {'milliseconds':44}{'acts':>7}{'first':>10}{'p99':>8}{'last':>10}{'p99':>8}")
-    say(line("no flood: one member's orders", (await flood(1, is_flooded=False)).seconds({OTHER})))
+    say(line("no flood", (await flood(1, is_flooded=False)).seconds({*OTHERS})))
     for members in (1, 50):
         discord = await flood(members)
         them = set(range(FLOODING, FLOODING + members))
         whose = f"{FLOOD:,} orders of {members} in a second"
         say(line(f"{whose}: taken", discord.seconds(them, ordered=True)))
         say(line(f"{whose}: refused", discord.seconds(them, ordered=False)))
-        say(line("  somebody else's orders meanwhile", discord.seconds({OTHER})))
-        slowest = max(p99(discord.seconds(people)[0]) for people in (them, {OTHER}))
+        say(line("  one order each of others meanwhile", discord.seconds({*OTHERS})))
+        slowest = max(p99(discord.seconds(people)[0]) for people in (them, {*OTHERS}))
         compare(f"{whose}: p99 of first answers", slowest * 1000, "ms", aim=1_000, digits=0)
