@@ -6,16 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from bot.models import Stage
+from bot.models import DraftStage, Stage
 from tests.books import open_books
 from tests.crash import books, plants
-from tests.crash.books import JobBook, OrderBook, Said, TaskBook, compare
+from tests.crash.books import JobBook, OrderBook, RequestBook, Said, TaskBook, compare, compare_requests
 from tests.crash.plan import EVERY, plans
 from tests.crash.report import storm, written
 from tests.crash.traps import Boundary, Moment
 from tests.crash.trial import Trial
 
-KILLS = 60
+KILLS = 64
 LEAST_AFTER_READY = 40
 
 
@@ -48,7 +48,7 @@ async def test_the_harness_sees_a_planted_fault(
     assert any(complaint in told for told in outcome.complaints), outcome.complaints
 
 
-@pytest.mark.parametrize("kills", [60, 61, 500])
+@pytest.mark.parametrize("kills", [KILLS, KILLS + 1, 500])
 def test_a_plan_meets_every_boundary_and_is_the_same_for_a_seed(kills: int) -> None:
     first, second = plans(kills, random.Random("a"))
     assert len(first) + len(second) == kills
@@ -161,3 +161,27 @@ def test_books_that_agree_are_not_complained_of() -> None:
 )
 def test_books_that_disagree_are_complained_of(wrong: dict[str, object], complaint: str) -> None:
     assert any(complaint in told for told in compared(**wrong))  # pyright: ignore[reportArgumentType]
+
+
+APPROVED = RequestBook(draft_id="d1", stage=DraftStage.ORDERED, job_id="j1")
+SHOWN = {"components": [{"content": "### Approved: $1.50"}, {"content": "-# Request `d1`"}]}
+OPEN = {"components": [{"content": "### Request for $1.50"}, {"content": "-# Request `d1`"}]}
+TOLD = {"content": "Your request was approved: job `j1` is ordered."}
+
+
+@pytest.mark.parametrize(
+    ("notices", "directs", "complaint"),
+    [
+        ([SHOWN], [TOLD], ""),
+        ([SHOWN], [TOLD, TOLD], ""),  # a nonce of a direct message may be forgotten
+        ([], [TOLD], "0 messages show it"),
+        ([SHOWN, SHOWN], [TOLD], "2 messages show it"),
+        ([OPEN], [TOLD], "it says '### Request for $1.50'"),
+        ([SHOWN], [], "who asked was not told"),
+    ],
+)
+def test_a_request_is_shown_once_and_answered(
+    notices: list[dict[str, object]], directs: list[dict[str, object]], complaint: str
+) -> None:
+    found = compare_requests([APPROVED], notices, directs)
+    assert found == ([f"request d1 (ordered): {complaint}"] if complaint else [])

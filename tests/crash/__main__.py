@@ -13,7 +13,7 @@ from tests.crash.report import storm, written
 def main() -> int:
     """Run the storm; 1 says that a book does not agree."""
     parser = argparse.ArgumentParser(prog="python -m tests.crash", description=__doc__)
-    parser.add_argument("--kills", type=int, default=60, help="how often to kill; 60 is every boundary once")
+    parser.add_argument("--kills", type=int, default=64, help="how often to kill; 64 is every boundary once")
     parser.add_argument("--seed", default="", help="repeat the choices of an earlier run")
     parser.add_argument("--folder", type=Path, help="where to keep databases and logs")
     chosen = parser.parse_args()

@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from bot.models import Stage
+from bot.models import DraftStage, Stage
 from storage.proof import prove_ledger
 from tests.crash.chat import job_in
 from tests.discord_server import texts
@@ -22,6 +22,11 @@ _TITLES = {
     Stage.FAILED: "### Failed",
     Stage.CANCELLED: "### Cancelled",
     Stage.UNCERTAIN: "### Unclear",
+}
+_REQUEST_TITLES = {
+    DraftStage.ASKED: "### Request for",
+    DraftStage.ORDERED: "### Approved",
+    DraftStage.DENIED: "### Denied",
 }
 _NUMBER = re.compile(r"number (\d+)")
 
@@ -65,6 +70,15 @@ class TaskBook:
     task_id: str
     number: int
     charged: int
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RequestBook:
+    """A request to staff as the database has it."""
+
+    draft_id: str
+    stage: DraftStage
+    job_id: str | None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -140,6 +154,29 @@ def read_jobs(connection: sqlite3.Connection) -> list[JobBook]:
     return found
 
 
+def read_requests(connection: sqlite3.Connection) -> list[RequestBook]:
+    """Read what staff were asked."""
+    rows = connection.execute("SELECT draft_id, stage, job_id FROM drafts WHERE staff_channel_id IS NOT NULL")
+    return [
+        RequestBook(draft_id=draft_id, stage=DraftStage(stage), job_id=job_id)
+        for draft_id, stage, job_id in rows
+    ]
+
+
+def untold(connection: sqlite3.Connection) -> list[str]:
+    """Return what staff, members and the operator have still to be told besides the ends of jobs."""
+    rows = connection.execute(
+        """
+        SELECT 'request ' || draft_id || ' is ' || stage || ', and that is not shown' FROM drafts
+            WHERE staff_channel_id IS NOT NULL AND shown_stage IS NOT stage
+        UNION ALL SELECT 'alert ' || alert_id || ' to ' || audience || ' is not told' FROM alerts
+            WHERE told_at IS NULL
+        UNION ALL SELECT 'note ' || note_id || ' is not told' FROM notes WHERE told_at IS NULL
+        """
+    )
+    return [row[0] for row in rows]
+
+
 def read_channels(messages: Iterable[dict[str, Any]]) -> dict[str, Said]:
     """Read the fourth book, by job."""
     found: dict[str, Said] = {}
@@ -190,6 +227,24 @@ def compare(
             *_wrong_doubt(job, cut, callbacks=callbacks),
         ]
         found += [f"job {job.job_id} (order {job.number}, {job.stage}): {one}" for one in wrong]
+    return found
+
+
+def compare_requests(
+    requests: Iterable[RequestBook], notices: Iterable[dict[str, Any]], directs: Iterable[dict[str, Any]]
+) -> list[str]:
+    """Return what is wrong with the staff channel's messages, and with what was told who asked."""
+    shown = ["\n".join(texts(message["components"])) for message in notices]
+    told = "\n".join(message["content"] for message in directs)
+    found: list[str] = []
+    for request in requests:
+        own = [words for words in shown if f"Request `{request.draft_id}`" in words]
+        if len(own) != 1:
+            found.append(f"request {request.draft_id} ({request.stage}): {len(own)} messages show it")
+        elif _REQUEST_TITLES.get(request.stage, "nothing that could come here") not in own[0]:
+            found.append(f"request {request.draft_id} ({request.stage}): it says {own[0].splitlines()[0]!r}")
+        if request.job_id is not None and f"`{request.job_id}`" not in told:
+            found.append(f"request {request.draft_id} ({request.stage}): who asked was not told")
     return found
 
 

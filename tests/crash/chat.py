@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 from aiohttp import web
 
 from tests.crash.traps import Gone, Moment, Trap, watched
-from tests.discord_server import BOT, DiscordServer, texts
+from tests.discord_server import BOT, STAFF, DiscordServer, texts
 
 Listener: TypeAlias = Callable[[str, dict[str, Any]], None]
 
@@ -24,6 +24,8 @@ _KINDS = {
     "_fetch": "read message",
     "_history": "read channel",
     "_fetch_guild": "read server",
+    "_fetch_member": "read member",
+    "_open_direct": "open direct",
     "_file": "read picture",
 }
 _READY_WAITS_SECONDS = 4.0
@@ -49,12 +51,16 @@ class CrashDiscord(DiscordServer):
         """Whether somebody is there to be told of commands."""
         return self.ready.is_set() and bool(self._sockets) and bool(self.registered)
 
+    @property
+    def direct_channels(self) -> set[int]:
+        """The channels in which the bot writes to one person alone."""
+        return set(self._direct.values())
+
     async def _kind(self, request: web.Request) -> str:
         name = getattr(request.match_info.handler, "__name__", "")
         if name == "_post":
-            payload, attachments = await self._read(request)
-            return _kind_of_post(payload, attachments)
-        if name not in _KINDS and name not in {"_socket", "_open_direct", "_fetch_member", "_answered"}:
+            return await self._kind_of_post(request)
+        if name not in _KINDS and name != "_socket":  # it does nothing at which it is not killed, too
             self.strays.append(f"{request.method} {request.path}")
         return _KINDS.get(name, "")
 
@@ -65,10 +71,20 @@ class CrashDiscord(DiscordServer):
 
     async def _post(self, request: web.Request) -> web.Response:
         answer = await super()._post(request)
-        payload, attachments = await self._read(request)
         assert isinstance(answer.body, bytes)
-        self.on_post(_kind_of_post(payload, attachments), json.loads(answer.body))
+        self.on_post(await self._kind_of_post(request), json.loads(answer.body))
         return answer
+
+    async def _kind_of_post(self, request: web.Request) -> str:
+        channel_id = int(request.match_info["channel"])
+        if channel_id in self.direct_channels:
+            return "write directly"
+        if channel_id == STAFF:
+            return "post notice"
+        payload, attachments = await self._read(request)
+        if (payload.get("flags") or 0) & _IS_COMPONENTS_V2:
+            return "post card"
+        return "post clip" if any(one["filename"].endswith(".mp4") for one in attachments) else "post end"
 
     async def _hear(self, socket: web.WebSocketResponse, said: dict[str, Any]) -> None:
         if said["op"] != 2:
@@ -83,14 +99,6 @@ class CrashDiscord(DiscordServer):
             await self._trap.passes("identify", Moment.ANSWERED)
         except Gone:
             return
-
-
-def _kind_of_post(payload: dict[str, Any], attachments: list[dict[str, Any]]) -> str:
-    if (payload.get("flags") or 0) & _IS_COMPONENTS_V2:
-        return "post card"
-    if any(one["filename"].endswith(".mp4") for one in attachments):
-        return "post clip"
-    return "post end" if _JOB.search(payload.get("content") or "") else "post notice"
 
 
 def job_in(message: dict[str, Any]) -> str:

@@ -20,7 +20,7 @@ PURSE_ROOM = ROOMS[1]
 SECONDS_BETWEEN_ORDERS = 0.35
 MOST_OPEN = 8
 
-_ACKNOWLEDGED = re.compile(r"Job `(\w+)` is ordered")
+_ACKNOWLEDGED = re.compile(r"[Jj]ob `(\w+)` is ordered")  # to who orders, or who approves
 _CANCELLED = re.compile(r"Job `(\w+)` is cancelled")
 _NUMBER = re.compile(r"number (\d+)")
 
@@ -36,6 +36,7 @@ class Wish:
     seconds: int | None = None
     has_picture: bool = False
     is_stopped: bool = False  # by its member, as soon as its card is there
+    is_asked: bool = False  # over its member's limit, so that staff have to decide
 
 
 WISHES = {
@@ -49,6 +50,7 @@ WISHES = {
     "pixazo errs": Wish(model=_PIXAZO, seconds=4, more=ERRS),
     "dear": Wish(model=_PIXAZO, seconds=8),
     "stopped": Wish(model=_PRO, seconds=4, is_stopped=True),
+    "asked": Wish(model=_PIXAZO, seconds=4, is_asked=True),
 }
 _WEIGHTS = {"plain": 10, "picture": 3, "dear": 2, "stopped": 2}
 
@@ -60,15 +62,21 @@ _NEEDED = {
     "post end": "fails",
     "read message": "picture",
     "read picture": "picture",
+    "post notice": "asked",
+    "read member": "asked",
+    "open direct": "asked",
+    "write directly": "asked",
 }
 
-# What staff set before anybody orders: limits, a purse and prices to confirm.
-_SETTINGS: tuple[tuple[str, dict[str, Any]], ...] = (
-    ("video-admin staff-channel", {"channel": str(STAFF)}),
-    ("video-admin quota set", {"amount": "1.20", "member": str(POOR)}),
-    ("video-admin purse open", {"amount": "3", "channel": str(PURSE_ROOM)}),
-    ("video-admin confirm-above", {"amount": "2"}),
+# What is set before anybody orders: limits, a purse, prices to confirm, and who is told.
+_SETTINGS: tuple[tuple[int, str, dict[str, Any]], ...] = (
+    (LEAD, "video-admin staff-channel", {"channel": str(STAFF)}),
+    (LEAD, "video-admin quota set", {"amount": "1.20", "member": str(POOR)}),
+    (LEAD, "video-admin purse open", {"amount": "3", "channel": str(PURSE_ROOM)}),
+    (LEAD, "video-admin confirm-above", {"amount": "2"}),
+    (POOR, "quota alerts", {"tell": "on"}),
 )
+_DENIES_EACH = 4
 
 
 @dataclasses.dataclass
@@ -121,7 +129,9 @@ class People:
                     continue
                 if not self._is_set:
                     await self._settle_in()
-                elif len(self._cards - self._ended) < MOST_OPEN:
+                    continue
+                await self._decide()
+                if len(self._cards - self._ended) < MOST_OPEN:
                     await self.order(self._next())
         finally:
             for act in self._acts:
@@ -131,7 +141,7 @@ class People:
         """Order one clip."""
         wish = WISHES[name]
         number = len(self.orders) + 1
-        user_id = self._rng.choice((MEMBER, *OTHERS))
+        user_id = POOR if wish.is_asked else self._rng.choice((MEMBER, *OTHERS))
         ordered = self.orders[number] = Ordered(number, user_id, wish, [])
         options: dict[str, Any] = {
             "prompt": f"A paper boat, number {number} {wish.more}".strip(),
@@ -146,6 +156,8 @@ class People:
         ordered.answers.append(answer)
         if wish is WISHES["dear"]:
             self._begin(self._confirm(ordered, answer, channel_id))
+        if wish.is_asked:
+            self._begin(self._ask(ordered, answer, channel_id))
         return ordered
 
     def _next(self) -> str:
@@ -158,8 +170,8 @@ class People:
 
     async def _settle_in(self) -> None:
         with contextlib.suppress(TimeoutError):
-            for command, options in _SETTINGS:
-                answer = await self._discord.use(LEAD, command, **options)
+            for user_id, command, options in _SETTINGS:
+                answer = await self._discord.use(user_id, command, **options)
                 await answer.text(within_seconds=3)
             self._is_set = True
 
@@ -167,7 +179,7 @@ class People:
         """Say yes to a price, twice as nervous people do."""
         with contextlib.suppress(TimeoutError):
             await answer.text(within_seconds=5)
-            if any(part.get("label") == "Confirm" for part in components(answer.shown["components"])):
+            if _has(answer.shown, "Confirm"):
                 shown = dict(answer.shown)
                 for _ in range(2):
                     pressed = await self._discord.press(
@@ -175,9 +187,26 @@ class People:
                     )
                     ordered.answers.append(pressed)
 
+    async def _ask(self, ordered: Ordered, answer: Answer, channel_id: int) -> None:
+        """Ask staff for what was refused."""
+        with contextlib.suppress(TimeoutError):
+            await answer.text(within_seconds=5)
+            if _has(answer.shown, "Ask for"):
+                await self._discord.press(ordered.user_id, answer.shown, "Ask for", channel_id=channel_id)
+
+    async def _decide(self) -> None:
+        """Let staff answer the oldest request that has its buttons, again until it has none."""
+        message = next((one for one in self._discord.messages[STAFF] if _has(one, "Approve")), None)
+        found = _NUMBER.search(_words(message)) if message is not None else None
+        if message is None or found is None:
+            return
+        number = int(found[1])
+        label = "Approve" if number % _DENIES_EACH else "Deny"
+        pressed = await self._discord.press(LEAD, message, label, channel_id=STAFF)
+        self.orders[number].answers.append(pressed)
+
     async def _stop(self, ordered: Ordered, message: dict[str, Any]) -> None:
-        labels = {part.get("label") for part in components(message["components"])}
-        if "Cancel" in labels:
+        if _has(message, "Cancel"):
             pressed = await self._discord.press(
                 ordered.user_id, message, "Cancel", channel_id=int(message["channel_id"])
             )
@@ -201,6 +230,11 @@ class People:
         task = asyncio.create_task(act)
         self._acts.add(task)
         task.add_done_callback(self._acts.discard)
+
+
+def _has(message: dict[str, Any], label: str) -> bool:
+    """Return whether a message has a button with this label, or one that begins so."""
+    return any(part.get("label", "").startswith(label) for part in components(message["components"]))
 
 
 def _words(message: dict[str, Any]) -> str:

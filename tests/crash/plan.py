@@ -17,11 +17,13 @@ def _each(kinds: Iterable[str], moments: Iterable[Moment]) -> list[Chain]:
 
 
 # Only the first starts register commands.
-FIRST = _each(["register commands"], [ARRIVED, DONE, ANSWERED])
+FIRST = _each(["register commands"], [ARRIVED, ANSWERED])
 
+# "Done, unanswered" counts where a bot that starts again might repeat what has had its effect.
 COMMON: list[Chain] = [
-    *_each(["login", "application", "identify", "balance"], [ARRIVED, ANSWERED]),
-    *_each(["acknowledge", "answer", "edit card", "post end"], [ARRIVED, DONE, ANSWERED]),
+    *_each(["login", "application", "identify", "balance", "acknowledge"], [ARRIVED, ANSWERED]),
+    *_each(["answer", "edit card", "post end", "post notice"], [ARRIVED, DONE, ANSWERED]),
+    *_each(["read member", "open direct", "write directly"], [ARRIVED, ANSWERED]),
     *_each(["look at apixo", "look at pixazo", "read message", "read picture"], [ARRIVED, ANSWERED]),
     *_each(["submit to apixo", "submit to pixazo"], [DONE, ANSWERED]),
     *_each(["download"], [ARRIVED, HALFWAY]),
@@ -44,7 +46,7 @@ CALLED = [
     *_each(["callback of pixazo"], [ARRIVED, ANSWERED]),
 ]
 
-INSTANTS: list[Chain] = [(None,)] * 2
+INSTANTS: list[Chain] = [(None,)]
 
 EVERY = frozenset(
     target for chain in (*FIRST, *COMMON, *ALONE, *CALLED) for target in chain if target is not None
@@ -56,7 +58,8 @@ def plans(kills: int, rng: random.Random) -> tuple[list[Target], list[Target]]:
     alone, called = [target for chain in FIRST for target in chain], list[Target]()
     while len(alone) < kills // 2 or len(called) < kills - kills // 2:
         decks: tuple[list[Chain], list[Chain]] = (ALONE + INSTANTS, CALLED + INSTANTS)
-        for chain in rng.sample(COMMON, len(COMMON)):
+        # The long ones first, so that both come out alike.
+        for chain in sorted(rng.sample(COMMON, len(COMMON)), key=len, reverse=True):
             shorter = _length(decks[1]) + len(called) < _length(decks[0]) + len(alone)
             decks[shorter].append(chain)
         for plan, deck in zip((alone, called), decks, strict=True):

@@ -75,6 +75,7 @@ def written(ended: Ended) -> str:
         cut = sum(kill.cut for kill in outcome.kills)
         lines += [
             f"{outcome.name}: {outcome.orders} orders, {outcome.acknowledged} acknowledged; {stages}",
+            f"  staff were asked {outcome.requests.total()} times and approved {outcome.requests['ordered']}",
             f"  {outcome.clips} clips posted, ${outcome.charged_micros / 1_000_000:.2f} charged",
             f"  READY {len(ready)} times, in {statistics.median(ready):.1f} s, at most {max(ready):.1f} s",
             f"  {cut} paid requests were cut off; staff released {outcome.released} that never arrived",

@@ -19,7 +19,7 @@ from tests.crash.chat import CrashDiscord
 from tests.crash.gateway import Gateways
 from tests.crash.people import People
 from tests.crash.traps import Boundary, Trap
-from tests.discord_server import LEAD
+from tests.discord_server import LEAD, STAFF
 from tests.discord_standin import TOKEN
 
 ROOT = Path(__file__).parent.parent.parent
@@ -67,6 +67,7 @@ class Outcome:
     kills: list[Kill] = dataclasses.field(default_factory=list)
     seconds_to_ready: list[float] = dataclasses.field(default_factory=list)
     stages: Counter[str] = dataclasses.field(default_factory=Counter)
+    requests: Counter[str] = dataclasses.field(default_factory=Counter)
     orders: int = 0
     acknowledged: int = 0
     released: int = 0
@@ -246,13 +247,14 @@ class Trial:
                 await asyncio.sleep(0.25)
                 with books.beside(self._database) as connection:
                     jobs = books.read_jobs(connection)
+                    untold = books.untold(connection)
                 in_doubt = self._callbacks and any(job.stage is Stage.UNCERTAIN for job in jobs)
-                if all(job.is_told for job in jobs) and not in_doubt:
+                if all(job.is_told for job in jobs) and not untold and not in_doubt:
                     break
                 if in_doubt and not self._gateways.calls_left:
                     await self._release(jobs)
-                if jobs != seen:
-                    seen, moved_at = jobs, time.monotonic()
+                if (jobs, untold) != seen:
+                    seen, moved_at = (jobs, untold), time.monotonic()
             if process.returncode is None:
                 process.send_signal(signal.SIGTERM)
             code = await asyncio.wait_for(process.wait(), 20)
@@ -276,6 +278,8 @@ class Trial:
         outcome = self._outcome
         with books.copied(self._database) as connection:
             jobs = books.read_jobs(connection)
+            requests = books.read_requests(connection)
+            untold = books.untold(connection)
         orders = [
             books.OrderBook(number=one.number, job_id=one.job_id, is_cancelled=one.is_cancelled)
             for one in self._people.orders.values()
@@ -285,8 +289,10 @@ class Trial:
             books.TaskBook(task_id=task.task_id, number=task.number, charged=task.charged_micros)
             for task in self._gateways.tasks.values()
         ]
-        messages = [message for channel in self._discord.messages.values() for message in channel]
-        channels = books.read_channels(messages)
+        rooms = dict(self._discord.messages)
+        notices = rooms.pop(STAFF)
+        directs = [message for channel in self._discord.direct_channels for message in rooms[channel]]
+        channels = books.read_channels(message for room in rooms.values() for message in room)
         outcome.orders, outcome.acknowledged = len(self._people.orders), len(orders)
         outcome.released = len(self._released)
         outcome.stages.update(job.stage.value for job in jobs)
@@ -301,6 +307,9 @@ class Trial:
             cut=self._cut,
             callbacks=self._callbacks,
         )
+        outcome.requests.update(request.stage.value for request in requests)
+        outcome.complaints += books.compare_requests(requests, notices, directs)
+        outcome.complaints += [f"lost: {one}" for one in untold]
         doubts = outcome.stages[Stage.UNCERTAIN.value] + outcome.released
         if doubts > len(outcome.kills):
             outcome.complaints.append(f"{doubts} jobs came to be in doubt by {len(outcome.kills)} kills")
