@@ -85,7 +85,7 @@ def total(found: PeriodReport) -> Spent:
 
 async def fill(books: Books, count: int = 60) -> None:
     """Order at random, with odd amounts, for everybody, everywhere, and let it end in every way."""
-    chance = random.Random(11)  # noqa: S311 - the same history in every run
+    chance = random.Random(11)
     for channel in (CHANNEL, 201):
         await books.purse(7 * DOLLAR, channel=channel)
     for _ in range(count):
