@@ -17,7 +17,7 @@ TRACED_EACH = 4
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, Any, Any]:
     """Pause coverage while a test runs that it need not trace, its fixtures included."""
-    plugin = item.config.pluginmanager.getplugin("_cov")
+    plugin: Any = item.config.pluginmanager.getplugin("_cov")
     coverage = plugin.cov_controller if plugin is not None else None
     if coverage is None or item.name in _traced(item.session, item.path):
         return (yield)

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from bot.errors import DiskUnusable, FolderInUse, SchemaError, SettingsError, StartupError
-from bot.models import DraftStage, Stage
+from bot.models import Draft, DraftStage, Stage
 from storage.backup import last_backup, write_backup
 from storage.folder import DataFolder
 from storage.proof import prove_ledger
@@ -298,6 +298,7 @@ async def test_a_yes_that_may_have_come_since_is_not_asked_for_again(
         await books.limit(5 * DOLLAR)
         draft = await books.orders.place(new_job(3 * DOLLAR), UTC_POLICY, now=NOON)
         await back_up(folder, target)
+    assert isinstance(draft, Draft)
     told = await put_back(folder, target)
     assert "were open are over (1)" in told
     async with open_books(folder.path) as books:

@@ -47,7 +47,7 @@ async def test_the_clip_comes_as_soon_as_the_gateway_calls(world: World) -> None
     assert world.gateway.tasks["task_00000001"].looks == looks + 2
     assert world.time.now() - before < dt.timedelta(seconds=10)
     await assert_one_clip(world)
-    assert job.hook_token not in world.posts_text()
+    assert str(job.hook_token) not in world.posts_text()
     done = await world.job()
     assert await world.call_back(world.gateway.callback("task_00000001")) == 200  # late, and of no use
     assert await world.job() == done

@@ -187,11 +187,11 @@ def modules(root: Path) -> dict[str, Path]:
 @functools.cache
 def uses(code: str) -> frozenset[str]:
     """Every dotted name a module imports or takes out of `os`, wherever in it."""
-    return frozenset(_uses(ast.parse(code)))
+    return frozenset(_uses(code))
 
 
-def _uses(module: ast.Module) -> Iterator[str]:
-    for node in ast.walk(module):
+def _uses(code: str) -> Iterator[str]:
+    for node in ast.walk(ast.parse(code)):
         match node:
             case ast.Import(names=names):
                 yield from (alias.name for alias in names)

@@ -10,8 +10,8 @@ from collections.abc import AsyncGenerator, Generator
 from pathlib import Path
 
 import pytest
-import sqlalchemy as sa
-from sqlalchemy import Engine, event
+from sqlalchemy import Connection, Engine, event
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from bot import troubles
@@ -20,7 +20,7 @@ from bot.disk_errors import disk_errors
 from bot.errors import ChannelClosed, DiskUnusable, StorageTrouble, UserError
 from bot.gateways.download import ClipFetcher
 from bot.health import Health
-from bot.models import Stage
+from bot.models import NewJob, Stage
 from bot.troubles import Trouble
 from storage.database import Database
 from storage.sqlite_errors import trouble_of
@@ -47,7 +47,7 @@ class Disk:
     def mend(self) -> None:
         self.__init__()
 
-    def apply(self, connection: sa.Connection) -> None:
+    def apply(self, connection: Connection) -> None:
         connection.exec_driver_sql(f"PRAGMA max_page_count = {self._most_pages}")
         connection.exec_driver_sql(f"PRAGMA query_only = {self._takes_nothing}")
 
@@ -100,7 +100,7 @@ def damage(path: Path) -> None:
 # The database says what is wrong
 
 
-async def refused(books: Books, job: object) -> StorageTrouble:
+async def refused(books: Books, job: NewJob) -> StorageTrouble:
     with pytest.raises(StorageTrouble) as found:
         await books.orders.place(job, UTC_POLICY, now=dt.datetime(2026, 11, 21, 12, tzinfo=dt.UTC))
     return found.value
@@ -145,7 +145,7 @@ async def test_a_damaged_file_is_not_written_any_more(books: Books, seen: Seen) 
 
 
 async def test_a_mistake_of_ours_is_no_trouble_of_the_disk(books: Books, seen: Seen) -> None:
-    with pytest.raises(sa.exc.OperationalError, match="no such table"):
+    with pytest.raises(OperationalError, match="no such table"):
         await books.write("INSERT INTO nowhere VALUES (1)")
     assert seen.troubles == []
 
@@ -185,7 +185,7 @@ def sqlite_error(code: int) -> sqlite3.Error:
         (sqlite_error(sqlite3.SQLITE_CORRUPT_INDEX), Trouble.CORRUPT),
         (sqlite_error(sqlite3.SQLITE_NOTADB), Trouble.CORRUPT),
         (sqlite_error(sqlite3.SQLITE_CONSTRAINT_CHECK), None),
-        (sa.exc.OperationalError("", {}, sqlite_error(sqlite3.SQLITE_FULL)), Trouble.DISK_FULL),
+        (OperationalError("", {}, sqlite_error(sqlite3.SQLITE_FULL)), Trouble.DISK_FULL),
         (PoolTimeout("all are taken"), Trouble.LOCKED),
         (sqlite3.ProgrammingError("Cannot operate on a closed database."), None),
         (ValueError("something else"), None),
