@@ -11,7 +11,7 @@ _OPEN = tuple(stage for stage in Stage if stage.is_open)
 
 
 class GaugeStore(Store):
-    """Reads that are cheap however long the history is."""
+    """Reads that are cheap: with the history they grow by a total for each quarter of an hour at most."""
 
     @reads
     async def answers(self, connection: AsyncConnection) -> None:
