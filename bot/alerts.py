@@ -4,7 +4,7 @@ import asyncio
 import dataclasses
 import datetime as dt
 import logging
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from bot import alert_messages
 from bot.acts import POST_GRACE_SECONDS, Acts
@@ -13,6 +13,7 @@ from bot.jobs import Driver
 from bot.models import Audience, Clock, Job, Sleep
 from bot.notices import Notices
 from bot.shares import Alert
+from bot.waiting import news_or
 from storage.alerts import AlertStore
 from storage.notes import FOR_OPERATOR, Note, NoteStore
 from storage.servers import ServerStore
@@ -177,15 +178,10 @@ class Alerts:
 
     async def _rest(self) -> None:
         """Wait for news, or until somebody may be tried again."""
-        waits: list[asyncio.Future[Any]] = [asyncio.ensure_future(self._news.wait())]
+        pause = None
         if self._pauses:
-            seconds = max(min(map(self._wait, self._pauses)), _LEAST_NAP_SECONDS)
-            waits.append(asyncio.ensure_future(self._sleep(seconds)))
-        try:
-            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for wait in waits:
-                wait.cancel()
+            pause = self._sleep(max(min(map(self._wait, self._pauses)), _LEAST_NAP_SECONDS))
+        await news_or(self._news, pause)
 
 
 def _name(news: Alert | Note) -> str:

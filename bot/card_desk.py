@@ -3,7 +3,7 @@
 import asyncio
 import dataclasses
 import logging
-from typing import Any, Protocol
+from typing import Protocol
 
 from bot import logs, pacing
 from bot.acts import EDIT_GRACE_SECONDS, Acts
@@ -11,6 +11,7 @@ from bot.errors import ChannelClosed, DiscordTrouble, StorageTrouble
 from bot.forecast import Forecast
 from bot.models import Clock, Failure, Job, Sleep, Stage
 from bot.outlook import NOTHING_KNOWN, Outlook
+from bot.waiting import news_or
 from storage.jobs import JobStore
 
 log = logging.getLogger(__name__)
@@ -149,19 +150,14 @@ class CardDesk:
     async def _rest(self) -> None:
         """Wait for news, for a bar to grow, or for the turn of a card that has to wait."""
         self._news.clear()
-        waits: list[asyncio.Future[Any]] = [asyncio.ensure_future(self._news.wait())]
         moments = [self._turn_of(wish) for wish in self._wishes.values()]
         if any(card.job.stage in _FORETOLD for card in self._cards.values()):
             moments.append(self._looked_at + _LOOK_SECONDS)
+        pause = None
         if moments:
             # Never longer than a card may have to wait: the clock may have been set back.
-            seconds = min(max(min(moments) - self._now(), _TICK_SECONDS), pacing.CARD_EDIT_SECONDS)
-            waits.append(asyncio.ensure_future(self._sleep(seconds)))
-        try:
-            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for wait in waits:
-                wait.cancel()
+            pause = self._sleep(min(max(min(moments) - self._now(), _TICK_SECONDS), pacing.CARD_EDIT_SECONDS))
+        await news_or(self._news, pause)
 
     def _turn_of(self, wish: pacing.CardWish) -> float:
         channel_edited = self._channel_edited.get(wish.channel_id, float("-inf"))

@@ -1,7 +1,9 @@
-"""Waits for a moment of the injected clock."""
+"""Waits for a moment of the injected clock, or for news."""
 
 import asyncio
 import datetime as dt
+from collections.abc import Awaitable
+from typing import Any
 
 from bot.models import Clock, Sleep
 
@@ -24,10 +26,14 @@ async def sleep_until(moment: dt.datetime, *, clock: Clock, sleep: Sleep) -> Non
 
 async def news_until(news: asyncio.Event, moment: dt.datetime, *, clock: Clock, sleep: Sleep) -> bool:
     """Wait until there is news, or until the clock shows the moment; return whether there is news."""
-    waits = [
-        asyncio.ensure_future(news.wait()),
-        asyncio.ensure_future(sleep_until(moment, clock=clock, sleep=sleep)),
-    ]
+    return await news_or(news, sleep_until(moment, clock=clock, sleep=sleep))
+
+
+async def news_or(news: asyncio.Event, pause: Awaitable[None] | None) -> bool:
+    """Wait until there is news, or until a pause is over if there is one; return whether there is news."""
+    waits: list[asyncio.Future[Any]] = [asyncio.ensure_future(news.wait())]
+    if pause is not None:
+        waits.append(asyncio.ensure_future(pause))
     try:
         await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
     finally:
