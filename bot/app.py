@@ -171,10 +171,12 @@ async def open_app(
     ticks: Ticks = ticks,
     picture_origins: MutableMapping[str, str] | None = None,
     render_seconds: float = 20.0,
+    only_play: bool = False,
 ) -> AsyncGenerator[App]:
     """Open everything that a bot needs, in order, and close it in reverse.
 
-    `picture_origins` and `render_seconds` are for the sandbox: see `SandboxServer`.
+    `picture_origins` and `render_seconds` are for the sandbox: see `SandboxServer`. With `only_play` no
+    gateway that costs money is opened, whatever keys there are.
 
     Raises:
         StartupError: with one line that says why, and its exit code.
@@ -187,6 +189,7 @@ async def open_app(
                 sleep=sleep,
                 picture_origins=picture_origins,
                 render_seconds=render_seconds,
+                only_play=only_play,
             )
         )
         app = _wire(ground, stack, ticks)

@@ -8,6 +8,7 @@ from bot.catalogue import Catalogue, Model
 from bot.errors import BadOrder, ModelUnavailable
 from bot.models import Account, Clock, Failure, NewJob, Outage, OutageScope, PauseScope, Quote
 from bot.pauses import Pauses
+from bot.wishes import Order
 from storage.outages import OutageStore
 
 if TYPE_CHECKING:
@@ -67,8 +68,8 @@ class Availability:
     @property
     def account(self) -> Account:
         """Whose money orders count now."""
-        is_sandbox = all(name.startswith("sandbox-") for name in self._gateways)
-        return Account.SANDBOX if is_sandbox else Account.REAL
+        is_play = all(self.catalogue.gateways[name].play for name in self._gateways)
+        return Account.SANDBOX if is_play else Account.REAL
 
     def choose(self, model_id: str | None) -> Model:
         """Return the named model, or the default one.
@@ -90,6 +91,30 @@ class Availability:
             raise ModelUnavailable(f"{model.model_id} cannot be ordered: {reason} {self._instead()}")
         return model
 
+    def check_options(self, model: Model, order: Order) -> None:
+        """Refuse an option that the model has not.
+
+        Raises:
+            BadOrder: naming the models that have it.
+        """
+        given = {
+            "keep_watermark": order.keep_watermark,
+            "sound": order.sound,
+            "negative_prompt": order.negative_prompt,
+            "seed": order.seed,
+            "style": order.style,
+            "end_frame": order.end_picture,
+        }
+        for name, value in given.items():
+            if value is not None and not model.has_option(name):
+                able = [one.model_id for one in self.orderable() if one.has_option(name)]
+                instead = f"These have: {', '.join(able[:5])}." if able else "No model here has it."
+                raise BadOrder(
+                    f"{model.model_id} has no {messages.OPTIONS[name]}. {instead} Nothing was charged."
+                )
+        if order.end_picture is not None and order.picture is None:
+            raise BadOrder("`end_image` is how a clip from a picture ends: attach `image` too.")
+
     def quote_again(self, new: NewJob) -> Quote:
         """Return what an order that was kept costs now.
 
@@ -98,14 +123,7 @@ class Availability:
         """
         wish = new.request
         model = self.choose(wish.model)
-        request = model.request(
-            mode=wish.mode,
-            prompt=wish.prompt,
-            seconds=wish.seconds,
-            shape=wish.shape,
-            quality=wish.quality,
-            keep_watermark=wish.keep_watermark,
-        )
+        request = model.request(mode=wish.mode, prompt=wish.prompt, **wish.choices)
         if request != wish or model.gateway != new.gateway:
             raise BadOrder(f"{model.model_id} has changed since. Order again; nothing was charged.")
         return model.quote(request)
@@ -117,6 +135,8 @@ class Availability:
         """
         if model.status == "retired":
             return f"it is retired. {model.note}".strip()
+        if model.price is None:
+            return "its price is unknown; the operator has to set one."
         if model.gateway not in self._gateways:
             return "its gateway is not set up here."
         pause = self._pauses.of_model(model.model_id, model.gateway)

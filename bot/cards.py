@@ -8,10 +8,11 @@ from discord import ui
 
 from bot import messages, receipts, text
 from bot.catalogue import Model
-from bot.models import Job, Stage
+from bot.models import Job, Picture, Stage
 from bot.outlook import Outlook
 
 PICTURE_NAME = "picture"
+END_NAME = "end"
 MOST_PROMPT = 700
 MOST_TITLE = 60
 MOST_PAGE = 3800  # of the 4,000 characters that all texts of a message may have
@@ -35,28 +36,36 @@ def cancel_id(job_id: str) -> str:
     return f"job:cancel:{job_id}"
 
 
-def picture_name(job: Job) -> str:
-    """Return the name under which the job's picture is attached to its card."""
-    content_type = job.picture.content_type if job.picture else ""
-    return f"{PICTURE_NAME}.{_EXTENSIONS.get(content_type, 'bin')}"
+def pictures(job: Job) -> dict[str, Picture]:
+    """Return the job's pictures by the names they are attached to its card with, the first one first."""
+    kept = {PICTURE_NAME: job.picture, END_NAME: job.end_picture}
+    return {
+        f"{name}.{_EXTENSIONS.get(picture.content_type, 'bin')}": picture
+        for name, picture in kept.items()
+        if picture is not None
+    }
 
 
-def card(job: Job, model: Model, outlook: Outlook, *, picture: str | None = None) -> ui.LayoutView:
+def card(job: Job, model: Model, outlook: Outlook, *, links: Sequence[str] = ()) -> ui.LayoutView:
     """Build the job's card as it should look now; a new view for every edit.
 
-    `picture` is a link to show instead of the attached file.
+    `links` are shown instead of the attached pictures.
     """
     container: ui.Container[ui.LayoutView] = ui.Container(accent_colour=_COLOURS[job.stage])
     head = [
         f"### {messages.STAGE_TITLES[job.stage]} · {text.one_line(model.title, MOST_TITLE)}",
         text.code_block(job.request.prompt, MOST_PROMPT),
     ]
-    if job.picture is None:
+    shown: list[ui.Thumbnail[ui.LayoutView]] = [
+        ui.Thumbnail(link) for link in links or [f"attachment://{name}" for name in pictures(job)]
+    ]
+    if shown:
+        container.add_item(ui.Section(*head, accessory=shown[0]))
+    else:
         for words in head:
             container.add_item(ui.TextDisplay(words))
-    else:
-        beside: ui.Thumbnail[ui.LayoutView] = ui.Thumbnail(picture or f"attachment://{picture_name(job)}")
-        container.add_item(ui.Section(*head, accessory=beside))
+    for end in shown[1:]:
+        container.add_item(ui.Section("It ends with this picture.", accessory=end))
     progress = messages.progress(job, outlook)
     if progress:
         container.add_item(ui.TextDisplay(progress))

@@ -1,149 +1,153 @@
 """What exists to be ordered: models, modes, shapes, prices and limits, each entry checked."""
 
+import dataclasses
 import datetime as dt
 import functools
 import hashlib
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Literal, TypeAlias, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import pydantic
 
 from bot import models_file, money, text
+from bot.dialects import DIALECTS
+from bot.entries import (
+    GatewaySpec,
+    Limits,
+    ModeSpec,
+    Options,
+    Positive,
+    Price,
+    PriceRow,
+    Request,
+    Size,
+    Table,
+    Timing,
+)
 from bot.errors import BadOrder, SettingsError
 from bot.models import Account, Mode, Quality, Quote, Shape, VideoRequest
 from bot.models_file import Entry
 
-GatewayName: TypeAlias = Literal["apixo", "pixazo", "sandbox-apixo", "sandbox-pixazo"]
+# What a clip may lie like where nothing is said of it: as its picture does, or as most do.
+_AS_THE_PICTURE = (Shape.LANDSCAPE, Shape.PORTRAIT, Shape.SQUARE)
+_AS_MOST = (Shape.LANDSCAPE,)
 
-_Positive = Annotated[int, pydantic.Field(gt=0, strict=True)]
-_Usd = Annotated[str, pydantic.Field(pattern=r"^[0-9]{1,6}(\.[0-9]{1,6})?$")]
-_Path = Annotated[str, pydantic.Field(pattern=r"^/[^/].*$")]  # of the gateway: the key is sent there
-
-
-class _Entry(pydantic.BaseModel):
-    model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
+_PRICED_BY = ("mode", "seconds", "shape", "quality", "sound")
+_SIZED_BY = ("shape", "quality")
 
 
-class Size(_Entry):
-    """What the gateway is sent for a shape and quality; None means any."""
-
-    shape: Shape | None = None
-    quality: Quality | None = None
-    send: dict[str, str]
-    pixels: tuple[_Positive, _Positive] | None = None
-
-
-class ModeSpec(_Entry):
-    """How a mode of a model is asked for. `path` is the gateway's route, where modes differ in it."""
-
-    path: _Path | None = None
-    picture: Literal["link", "data-url"] | None = None
-    sizes: Annotated[tuple[Size, ...], pydantic.Field(min_length=1)]
-
-
-class PriceRow(_Entry):
-    """A price in dollars for the orders it matches; None means any."""
-
-    mode: Mode | None = None
-    seconds: _Positive | None = None
-    shape: Shape | None = None
-    quality: Quality | None = None
-    usd: _Usd
-
-
-class Price(_Entry):
-    """What a model costs, per second of clip or per video."""
-
-    unit: Literal["second", "video"]
-    estimate: pydantic.StrictBool = False
-    rows: Annotated[tuple[PriceRow, ...], pydantic.Field(min_length=1)]
-
-
-class Limits(_Entry):
-    """What the gateway allows one key for this model."""
-
-    requests_per_minute: _Positive
-    concurrent_tasks: _Positive
-
-
-class Timing(_Entry):
-    """When to look at a task first, in seconds, and how long it usually takes; until that is learned."""
-
-    first_look_seconds: _Positive
-    typical_seconds: _Positive
-
-
-class Model(_Entry):
-    """One entry of the catalogue."""
+class Model(Table):
+    """One entry of the catalogue. Without a price it is listed, and takes no orders."""
 
     model_id: Annotated[str, pydantic.Field(pattern=r"^[^\s`]{1,80}$")]
+    gateway: str
+    account: Account = Account.REAL  # whose money an order of it counts
     title: str
-    gateway: GatewayName
     remote_id: str
     status: Literal["available", "doubtful", "retired"]
     note: str = ""
     noted_on: dt.date
     source: str
-    seconds: Annotated[tuple[_Positive, ...], pydantic.Field(min_length=1)]
-    prompt_limit: _Positive
-    link_hours: _Positive
+    seconds: Annotated[tuple[Positive, ...], pydantic.Field(min_length=1)]
+    prompt_limit: Positive
+    link_hours: Positive = 24
     route: str | None = None
     watermark_field: str | None = None
+    asking: Request = pydantic.Field(Request(), alias="request")
     modes: Annotated[dict[Mode, ModeSpec], pydantic.Field(min_length=1)]
-    price: Price
-    limits: Limits
-    timing: Timing
+    options: Options = Options()
+    price: Price | None = None
+    limits: Limits = Limits()
+    timing: Timing = Timing()
 
-    @property
-    def account(self) -> Account:
-        """Whose money an order of this model counts."""
-        return Account.SANDBOX if self.gateway.startswith("sandbox-") else Account.REAL
+    @functools.cached_property
+    def _sizes(self) -> Mapping[Mode, Sequence[Size]]:
+        return {mode: tuple(spec.rows()) for mode, spec in self.modes.items()}
 
-    @property
+    @functools.cached_property
     def qualities(self) -> tuple[Quality, ...]:
         """The qualities a person can choose from; empty where the model has no such choice."""
-        named = {size.quality for spec in self.modes.values() for size in spec.sizes}
+        named = {size.quality for sizes in self._sizes.values() for size in sizes}
         return tuple(quality for quality in Quality if quality in named)
 
-    @property
+    @functools.cached_property
     def shapes(self) -> tuple[Shape, ...]:
-        """The shapes this model makes."""
-        sizes = [size for spec in self.modes.values() for size in spec.sizes]
-        return tuple(shape for shape in Shape if any(size.shape in {None, shape} for size in sizes))
+        """The shapes this model makes, in any mode."""
+        made = {shape for mode in self.modes for shape in self.shapes_of(mode)}
+        return tuple(shape for shape in Shape if shape in made)
+
+    def shapes_of(self, mode: Mode) -> tuple[Shape, ...]:
+        """Return the shapes it makes in a mode; where that has no word for them, a picture decides."""
+        for sizes in (self._sizes[mode], [size for sizes in self._sizes.values() for size in sizes]):
+            named = {size.shape for size in sizes} - {None}
+            if named:
+                return tuple(shape for shape in Shape if shape in named)
+        return _AS_THE_PICTURE if mode is Mode.IMAGE else _AS_MOST
 
     def size(self, request: VideoRequest) -> Size:
         """Return the one row that says what to send for this request."""
-        return _one(self.modes[request.mode].sizes, request)
+        return next(row for row in self._sizes[request.mode] if _matches(row, request, _SIZED_BY))
 
     def quote(self, request: VideoRequest) -> Quote:
-        """Return what the request costs."""
-        each = money.micros(Decimal(_one(self.price.rows, request).usd))
-        count = request.seconds if self.price.unit == "second" else 1
-        return Quote(micros=each * count, estimate=self.price.estimate, version=self._price_version)
+        """Return what the request costs.
+
+        Raises:
+            BadOrder: nobody knows its price.
+        """
+        if self.price is None:
+            raise BadOrder(f"{self.model_id} has no price yet; the operator has to set one.")
+        row = self._price_row(self.price, request)
+        count = {"second": request.seconds, "video": 1, "gpu-second": row.gpu_seconds or 0}[self.price.unit]
+        return Quote(
+            micros=money.micros(Decimal(row.usd)) * count,
+            estimate=self.price.estimate or self.price.unit == "gpu-second",
+            version=self._price_version,
+        )
+
+    def cost_micros(self, request: VideoRequest, took_seconds: float | None) -> int | None:
+        """Return what a finished task has cost, where that hangs on how long it took; else None."""
+        if self.price is None or self.price.unit != "gpu-second" or took_seconds is None:
+            return None
+        return round(money.micros(Decimal(self._price_row(self.price, request).usd)) * took_seconds)
+
+    def _price_row(self, price: Price, request: VideoRequest) -> PriceRow:
+        return next(row for row in price.rows if _matches(row, request, _PRICED_BY))
 
     @functools.cached_property
     def _price_version(self) -> str:
         """Name the price list by its content, so that the ledger says which one a quote was read from."""
-        digest = hashlib.sha256(self.price.model_dump_json().encode()).hexdigest()
-        return f"{self.noted_on}-{digest[:8]}"
+        digest = hashlib.sha256(self.price.model_dump_json().encode() if self.price else b"")
+        return f"{self.noted_on}-{digest.hexdigest()[:8]}"
 
     def orders(self, mode: Mode | None = None) -> Iterator[VideoRequest]:
-        """Every order a person can make, but for its prompt: what prices and sizes must cover."""
-        for each_mode, seconds, shape, quality in itertools.product(
-            self.modes, self.seconds, self.shapes, self.qualities or (None,)
-        ):
+        """Every order a person can make, but for its prompt and what costs nothing to choose."""
+        sounds = (None,) if self.options.sound is None else (self.options.sound.default, True, False)
+        for each_mode in self.modes:
             if mode in {None, each_mode}:
-                yield VideoRequest(
-                    model=self.model_id,
-                    mode=each_mode,
-                    prompt="",
-                    seconds=seconds,
-                    shape=shape,
-                    quality=quality,
-                )
+                for seconds, shape, quality, sound in itertools.product(
+                    self.seconds,
+                    self.shapes_of(each_mode),
+                    self.qualities or (None,),
+                    dict.fromkeys(sounds),
+                ):
+                    yield VideoRequest(
+                        model=self.model_id,
+                        mode=each_mode,
+                        prompt="",
+                        seconds=seconds,
+                        shape=shape,
+                        quality=quality,
+                        sound=sound,
+                    )
+
+    def has_option(self, name: str) -> bool:
+        """Whether a person may choose this; `name` is one of the options, or `keep_watermark`."""
+        if name == "keep_watermark":
+            return self.watermark_field is not None
+        return getattr(self.options, name) is not None
 
     def check_prompt(self, prompt: str) -> None:
         """Refuse a prompt that is blank or longer (in code points) than the model takes.
@@ -183,6 +187,10 @@ class Model(_Entry):
         shape: Shape | None = None,
         quality: Quality | None = None,
         keep_watermark: bool | None = None,
+        sound: bool | None = None,
+        negative_prompt: str | None = None,
+        seed: int | None = None,
+        style: str | None = None,
     ) -> VideoRequest:
         """Fill in the defaults and refuse what the model has not.
 
@@ -193,57 +201,100 @@ class Model(_Entry):
         self.check_mode(mode)
         if seconds is not None and seconds not in self.seconds:
             raise BadOrder(f"{self.model_id} makes clips of {_or(self.seconds)} seconds, not {seconds}.")
-        if shape is not None and shape not in self.shapes:
-            raise BadOrder(f"{self.model_id} makes {_or(self.shapes)} clips, not {shape}.")
+        shapes = self.shapes_of(mode)
+        if shape is not None and shape not in shapes:
+            raise BadOrder(f"{self.model_id} makes {_or(shapes)} clips, not {shape}.")
         if quality is not None and quality not in self.qualities:
             has = f"has {_or(self.qualities)}" if self.qualities else "has no choice of quality"
             raise BadOrder(f"{self.model_id} {has}; leave `quality` out or choose another model.")
-        if keep_watermark is not None and self.watermark_field is None:
-            raise BadOrder(f"{self.model_id} has no watermark option; leave `keep_watermark` out.")
+        has_sound = self.options.sound
+        self._check_options(
+            keep_watermark=keep_watermark,
+            sound=sound,
+            negative_prompt=negative_prompt,
+            seed=seed,
+            style=style,
+        )
         return VideoRequest(
             model=self.model_id,
             mode=mode,
             prompt=prompt,
             seconds=seconds or min(self.seconds),
-            shape=shape or self.shapes[0],
+            shape=shape or shapes[0],
             quality=quality or next(iter(self.qualities), None),
             keep_watermark=bool(keep_watermark) if self.watermark_field else None,
+            sound=(has_sound.default if sound is None else sound) if has_sound is not None else None,
+            negative_prompt=negative_prompt,
+            seed=seed,
+            style=style,
         )
+
+    def _check_options(self, **given: Any) -> None:
+        """Refuse an option the model has not, or a value that it does not take.
+
+        Raises:
+            BadOrder: naming what it takes.
+        """
+        for name, value in given.items():
+            if value is not None and not self.has_option(name):
+                raise BadOrder(
+                    f"{self.model_id} has no option `{name}`; leave it out or choose another model."
+                )
+        negative, seed, style = self.options.negative_prompt, self.options.seed, self.options.style
+        if negative is not None and len(given["negative_prompt"] or "") > negative.most:
+            raise BadOrder(
+                f"The negative prompt has {len(given['negative_prompt']):,} characters; "
+                f"{self.model_id} takes at most {negative.most:,}."
+            )
+        if seed is not None and given["seed"] is not None and not seed.least <= given["seed"] <= seed.most:
+            raise BadOrder(f"{self.model_id} takes seeds from {seed.least} to {seed.most}.")
+        if style is not None and given["style"] is not None and given["style"] not in style.words:
+            raise BadOrder(f"{self.model_id} has the styles {_or(style.words)}.")
 
     @pydantic.model_validator(mode="after")
     def _every_order_has_one_size_and_one_price(self) -> "Model":
-        for order in self.orders():
-            for name, rows in (
-                (f"modes.{order.mode}.sizes", self.modes[order.mode].sizes),
-                ("price.rows", self.price.rows),
-            ):
-                matches = sum(_matches(row, order) for row in rows)
-                if matches != 1:
-                    raise ValueError(
-                        f"{name}: {matches} rows match {order.mode}, {order.seconds} s, "
-                        f"{order.shape}, {order.quality or 'no quality'}; exactly one must"
-                    )
+        for mode, rows in self._sizes.items():
+            orders = _told_apart([self.shapes_of(mode), self.qualities or (None,)], rows, _SIZED_BY)
+            _check_one_matches(f"modes.{mode}.sizes", rows, orders)
+        if self.price is not None:
+            for mode in self.modes:
+                choices = [
+                    (mode,),
+                    self.seconds,
+                    self.shapes_of(mode),
+                    self.qualities or (None,),
+                    (None,) if self.options.sound is None else (True, False),
+                ]
+                orders = _told_apart(choices, self.price.rows, _PRICED_BY)
+                _check_one_matches("price.rows", self.price.rows, orders)
         return self
 
     @pydantic.model_validator(mode="after")
-    def _says_what_its_gateway_needs(self) -> "Model":
+    def _can_be_asked(self) -> "Model":
         if len(set(self.seconds)) != len(self.seconds):
             raise ValueError("seconds: each length once")
-        for mode, spec in self.modes.items():
-            if mode is Mode.IMAGE and spec.picture is None:
-                raise ValueError(f'modes.{mode}.picture: say "link" or "data-url"')
-            if mode is Mode.TEXT and spec.picture is not None:
-                raise ValueError(f"modes.{mode}.picture: there is no picture in this mode; take it out")
-            if self.gateway.endswith("pixazo") and spec.path is None:
-                raise ValueError(f"modes.{mode}.path: is missing; {self.gateway} has one for each mode")
+        if len(self.seconds) > 1 and self.asking.length is None:
+            raise ValueError("request.length: is missing; there is more than one length to ask for")
+        if Mode.IMAGE in self.modes:
+            picture, end = self.asking.picture, self.options.end_frame
+            if picture is None:
+                raise ValueError("request.picture: is missing; say how the picture is sent")
+            if picture.field is None and self.asking.content is None:
+                raise ValueError("request.picture.field: is missing; name the field that takes the picture")
+            is_alone = picture.form in {"text", "object", "object-text"} and self.asking.content is None
+            if end is not None and end.field is None and is_alone:
+                raise ValueError("options.end_frame.field: is missing; the first picture is in no list")
+        elif self.options.end_frame is not None:
+            raise ValueError("options.end_frame: belongs to image-to-video, which this model has not")
         return self
 
 
 class Catalogue:
-    """All models by id, in the order of the file."""
+    """All models by id and all gateways by name, in the order of the file."""
 
-    def __init__(self, models: Mapping[str, Model]) -> None:
+    def __init__(self, models: Mapping[str, Model], gateways: Mapping[str, GatewaySpec]) -> None:
         self.models: Mapping[str, Model] = dict(models)
+        self.gateways: Mapping[str, GatewaySpec] = dict(gateways)
 
     @classmethod
     def load(cls, operators_file: Path | None = None) -> "Catalogue":
@@ -252,15 +303,73 @@ class Catalogue:
         Raises:
             SettingsError: one line with the file, the table and the key that is wrong.
         """
-        entries = models_file.read_entries(operators_file)
-        return cls({entry.name: _build(entry) for entry in entries})
+        return _shipped() if operators_file is None else _read(operators_file)
 
 
-def _build(entry: Entry) -> Model:
-    if "model_id" in entry.table:
-        raise SettingsError(f"{entry.where} model_id: the table's name is the model's id; take it out")
+@functools.cache
+def _shipped() -> Catalogue:
+    return _read(None)
+
+
+def _read(operators_file: Path | None) -> Catalogue:
+    entries = models_file.read_entries(operators_file)
+    gateways = {entry.name: _gateway(entry) for entry in entries.gateways}
+    models: dict[str, Model] = {}
+    for entry in entries.models:
+        models[entry.name] = _model(entry, gateways)
+    return Catalogue(models, gateways)
+
+
+def _gateway(entry: Entry) -> GatewaySpec:
+    spec = _built(GatewaySpec, entry, {"where": entry.where, "is_shipped": entry.is_shipped}, id_key="name")
+    if (spec.kind == "videos") != (spec.dialect is not None):
+        is_missing = f"is missing; kind videos has one of {_or(tuple(DIALECTS))}"
+        needless = f"belongs to kind videos, not to {spec.kind}"
+        raise SettingsError(f"{entry.where} dialect: {needless if spec.dialect else is_missing}")
+    if spec.dialect is not None and spec.dialect not in DIALECTS:
+        raise SettingsError(
+            f"{entry.where} dialect: {spec.dialect!r} is unknown; there are {_or(tuple(DIALECTS))}"
+        )
+    if spec.base_url is None and not spec.play:
+        raise SettingsError(f"{entry.where} base_url: is missing; say where the gateway is")
+    return spec
+
+
+def _model(entry: Entry, gateways: Mapping[str, GatewaySpec]) -> Model:
+    name = entry.table.get("gateway", entry.name.partition("/")[0])
+    spec = gateways.get(name) if isinstance(name, str) else None
+    if spec is None:
+        raise SettingsError(
+            f"{entry.where} gateway: there is no gateway {name!r}; there are {_or(tuple(gateways))}"
+        )
+    table: dict[str, Any] = dict(entry.table)
+    if spec.dialect is not None:
+        spoken = DIALECTS[spec.dialect].request.model_dump(exclude_defaults=True)
+        table["request"] = models_file.merged(spoken, table.get("request", {}))
+    account = Account.SANDBOX if spec.play else Account.REAL
+    model = _built(
+        Model,
+        dataclasses.replace(entry, table=table),
+        {"gateway": name, "account": account},
+        id_key="model_id",
+    )
+    for mode, mode_spec in model.modes.items():
+        if (mode_spec.path is None) != (spec.kind != "pixazo"):
+            wrong = "is missing; Pixazo has one for each mode" if spec.kind == "pixazo" else "take it out"
+            raise SettingsError(f"{entry.where} modes.{mode}.path: {wrong}")
+    return model
+
+
+_Built = TypeVar("_Built", bound=Table)
+
+
+def _built(kind: type[_Built], entry: Entry, known: Mapping[str, Any], *, id_key: str) -> _Built:
+    """Check a table. What is `known` of it is not for the file to say, but for a model's gateway."""
+    for key in (id_key, *(known.keys() - {"gateway"})):
+        if key in entry.table:
+            raise SettingsError(f"{entry.where} {key}: is not for a file to say; take it out")
     try:
-        return Model.model_validate({"model_id": entry.name, **entry.table})
+        return kind.model_validate({id_key: entry.name, **entry.table, **known})
     except pydantic.ValidationError as error:
         first = error.errors(include_url=False)[0]
         reason = first["msg"].removeprefix("Value error, ")
@@ -268,21 +377,47 @@ def _build(entry: Entry) -> Model:
         raise SettingsError(f"{entry.where} {key}: {reason}" if key else f"{entry.where} {reason}") from error
 
 
-def _matches(row: Size | PriceRow, request: VideoRequest) -> bool:
+def _matches(row: Size | PriceRow, request: VideoRequest, keys: Iterable[str]) -> bool:
     """Whether every key the row has agrees with the request."""
-    return all(
-        getattr(row, key, None) in {None, getattr(request, key)}
-        for key in ("mode", "seconds", "shape", "quality")
-    )
+    return all(getattr(row, key) in {None, getattr(request, key)} for key in keys)
 
 
-_Row = TypeVar("_Row", Size, PriceRow)
+def _told_apart(
+    choices: Sequence[Sequence[Any]], rows: Sequence[Size | PriceRow], keys: Sequence[str]
+) -> Iterator[dict[str, Any]]:
+    """Give every combination of choices that some row could tell from another."""
+    matter = [
+        values if any(getattr(row, key) is not None for row in rows) else values[:1]
+        for key, values in zip(keys, choices, strict=True)
+    ]
+    for combination in itertools.product(*matter):
+        yield dict(zip(keys, combination, strict=True))
 
 
-def _one(rows: tuple[_Row, ...], request: VideoRequest) -> _Row:
-    return next(row for row in rows if _matches(row, request))
+def _check_one_matches(
+    name: str, rows: Sequence[Size | PriceRow], orders: Iterable[Mapping[str, Any]]
+) -> None:
+    for order in orders:
+        matches = sum(all(getattr(row, key) in {None, value} for key, value in order.items()) for row in rows)
+        if matches != 1:
+            told = ", ".join(_told(key, value) for key, value in order.items())
+            raise ValueError(f"{name}: {matches} rows match {told}; exactly one must")
 
 
-def _or(values: tuple[object, ...]) -> str:
+def _told(key: str, value: object) -> str:
+    match key:
+        case "seconds":
+            return f"{value} s"
+        case "sound":
+            return (
+                {True: "with sound", False: "silent"}.get(bool(value), "")
+                if value is not None
+                else "any sound"
+            )
+        case _:
+            return str(value or f"no {key}")
+
+
+def _or(values: Sequence[object]) -> str:
     *most, last = map(str, values)
     return f"{', '.join(most)} or {last}" if most else last

@@ -14,7 +14,8 @@ from bot.config import Settings
 from bot.doctor import ANSWER_SECONDS, Doctor
 from bot.findings import Finding, Level
 from bot.gateways.base import GatewayHttp
-from bot.ground import gateways_of, known_times
+from bot.gateways.build import address, real_gateways
+from bot.ground import known_times
 from bot.health import Health
 from bot.models import utc_now
 from bot.pauses import Pauses
@@ -39,7 +40,7 @@ async def check_up(settings: Settings, out: TextIO) -> bool:
     database = Database(folder.database)
     try:
         async with GatewayHttp(check_seconds=ANSWER_SECONDS) as http:
-            gateways = gateways_of(settings, http)
+            gateways = real_gateways(settings, catalogue, http)
             pauses = Pauses(PauseStore(database), clock=utc_now)
             await pauses.load()
             availability = Availability(
@@ -66,7 +67,7 @@ async def check_up(settings: Settings, out: TextIO) -> bool:
                 clock=utc_now,
                 file_seconds=None,
             )
-            clocks = [_clock(doctor, name, _address(settings, name)) for name in gateways]
+            clocks = [_clock(doctor, name, address(settings, catalogue.gateways[name])) for name in gateways]
             machine, *beside = await asyncio.gather(doctor.of_machine(), *clocks)
     finally:
         await database.close()
@@ -74,10 +75,6 @@ async def check_up(settings: Settings, out: TextIO) -> bool:
     told = [*doctor_messages.lines(findings), doctor_messages.IN_DISCORD, doctor_messages.summary(findings)]
     out.write("".join(f"{line}\n" for line in told))
     return all(finding.level is Level.OK for finding in findings)
-
-
-def _address(settings: Settings, gateway: str) -> str:
-    return str(settings.apixo_base_url if gateway == "apixo" else settings.pixazo_base_url)
 
 
 async def _clock(doctor: Doctor, gateway: str, address: str) -> list[Finding]:

@@ -1,5 +1,6 @@
 """Settings: the only reader of the environment and of `.env`."""
 
+import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -7,6 +8,7 @@ from typing import Annotated, Any, Literal, Self
 from zoneinfo import ZoneInfo
 
 import pydantic
+from dotenv import dotenv_values
 from pydantic import Field, HttpUrl, SecretStr
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
@@ -43,9 +45,16 @@ def _dollars(value: Any) -> Any:
 
 
 def _limits(value: Any) -> Any:
-    """Read limits like "day 20, job 5, at once 10" into amounts by their measure."""
-    if not isinstance(value, str):
-        return value
+    """Read limits that are written as text."""
+    return read_limits(value) if isinstance(value, str) else value
+
+
+def read_limits(value: str) -> dict[Measure, int]:
+    """Read limits like "day 20, job 5, at once 10" into amounts by their measure.
+
+    Raises:
+        ValueError: what is wrong with them.
+    """
     found: dict[Measure, int] = {}
     for part in value.split(","):
         name, _, amount = part.strip().rpartition(" ")
@@ -77,6 +86,7 @@ def _host(value: str) -> str:
     return value.lower()
 
 
+_ENV_FILE = ".env"
 _EXAMPLE_LIMITS = "day 20, week 80, month 200, job 5, at once 10, jobs a day 100"
 
 _PATH = re.compile(r"(/[\w.~-]+)*/?", re.ASCII)
@@ -96,7 +106,7 @@ class Settings(BaseSettings):
     """Everything an operator can set. An empty value counts as unset. Amounts become micro-dollars."""
 
     model_config = SettingsConfigDict(
-        env_file=".env",
+        env_file=_ENV_FILE,
         env_ignore_empty=True,
         extra="ignore",
         frozen=True,
@@ -111,16 +121,16 @@ class Settings(BaseSettings):
     ] = ()
 
     apixo_api_key: Annotated[_Key, Field(description="APIXO's key.")] = None
-    apixo_base_url: Annotated[HttpUrl, Field(description="APIXO's address, ending in /api/v1.")] = HttpUrl(
-        "https://api.apixo.ai/api/v1"
-    )
+    apixo_base_url: Annotated[
+        HttpUrl | None, Field(description="APIXO's address, ending in /api/v1; empty: the catalogue's.")
+    ] = None
     apixo_route: Annotated[
         Literal["auto", "value", "official"], Field(description="APIXO's routing of sora-2.")
     ] = "auto"
     pixazo_api_key: Annotated[_Key, Field(description="Pixazo's subscription key.")] = None
-    pixazo_base_url: Annotated[HttpUrl, Field(description="Pixazo's address.")] = HttpUrl(
-        "https://gateway.pixazo.ai"
-    )
+    pixazo_base_url: Annotated[
+        HttpUrl | None, Field(description="Pixazo's address; empty: the catalogue's.")
+    ] = None
 
     data_dir: Annotated[Path, Field(description="Database, pictures and clips.")] = Path("data")
     keep_days: Annotated[int, Field(ge=1, description="Days that finished clips stay on disk.")] = 30
@@ -161,8 +171,8 @@ class Settings(BaseSettings):
 
     @pydantic.field_validator("apixo_base_url", "pixazo_base_url")
     @classmethod
-    def _no_key_over_plain_http(cls, url: HttpUrl) -> HttpUrl:
-        if url.scheme != "https" and url.host not in {"127.0.0.1", "localhost", "[::1]"}:
+    def _no_key_over_plain_http(cls, url: HttpUrl | None) -> HttpUrl | None:
+        if url is not None and url.scheme != "https" and url.host not in {"127.0.0.1", "localhost", "[::1]"}:
             raise ValueError("must be https: a key is sent there")
         return url
 
@@ -218,7 +228,27 @@ class Settings(BaseSettings):
             raise SettingsError(f".env is not UTF-8 text: {error}") from None
 
     @property
+    def base_urls(self) -> Mapping[str, HttpUrl | None]:
+        """Where gateways are, by their names, in the place of what the catalogue says."""
+        return {"apixo": self.apixo_base_url, "pixazo": self.pixazo_base_url}
+
+    def key(self, variable: str) -> SecretStr | None:
+        """Return a gateway's key by the name of its variable; None where it is not set.
+
+        Raises:
+            ValueError: the variable is for something else, or what it holds is no key.
+        """
+        name = variable.lower()
+        if name in {"apixo_api_key", "pixazo_api_key"}:
+            return getattr(self, name)
+        if name in type(self).model_fields:
+            raise ValueError("is a setting of its own; name another variable")
+        value = os.environ.get(variable) or dotenv_values(_ENV_FILE).get(variable)
+        key = _key(value)
+        return None if key is None else SecretStr(key)
+
+    @property
     def secrets(self) -> tuple[str, ...]:
-        """Every secret value, for redaction."""
+        """Every secret value among the settings, for redaction."""
         keys = (self.discord_token, self.apixo_api_key, self.pixazo_api_key)
         return tuple(key.get_secret_value() for key in keys if key is not None)

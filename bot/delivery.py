@@ -3,7 +3,7 @@
 import contextlib
 import datetime as dt
 import logging
-from collections.abc import Awaitable, Callable, Generator, Iterator
+from collections.abc import Awaitable, Callable, Generator, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -62,14 +62,14 @@ class Delivery:
             earlier = await self._look(job, self._history.card)
             if earlier is not None:
                 return earlier
-        picture = job.picture.path if job.picture is not None else None
-        if picture is not None and not picture.exists():
+        pictures = {name: picture.path for name, picture in cards.pictures(job).items()}
+        if not all(path.exists() for path in pictures.values()):
             raise ChannelClosed("the picture is no longer there")
         # A nonce whose message was deleted just now would be refused, so a new card has a new one.
         nonce = f"{job.job_id}:card:{(job.card_message_id or 0) % 1_000_000}"
         view = self._card(job)
         await self._turnstile.enter(CARD)
-        with discord_errors(), _file(picture, cards.picture_name(job)) as files:
+        with discord_errors(), _files(pictures) as files:
             message = await self._channel(job).send(view=view, nonce=nonce, **files)
         return message.id
 
@@ -102,15 +102,15 @@ class Delivery:
             # The card names its picture as a file attached to it. Should Discord not find it there, the
             # picture's own link does: whichever holds, the card must not stay behind.
             log.warning("the card is edited by the picture's link: %s", error)
-            link = await self.picture_link(job)
-            if link is None:
+            links = await self.picture_links(job)
+            if links is None:
                 raise
             await self._turnstile.enter(EDIT)
             with discord_errors():
-                await card.edit(view=self._card(job, picture=link))
+                await card.edit(view=self._card(job, links=links))
 
-    async def picture_link(self, job: Job) -> str | None:
-        """Return a fresh link to the picture on the card (links are signed and expire).
+    async def picture_links(self, job: Job) -> list[str] | None:
+        """Return fresh links to the pictures on the card (links are signed and expire), in their order.
 
         Returns None where the card was deleted.
 
@@ -127,10 +127,10 @@ class Delivery:
                 if error.code == _UNKNOWN_MESSAGE:
                     return None  # but the channel is still there
                 raise
-        link = next(iter(_picture_links(message)), None)
-        if link is None:
-            raise DiscordTrouble("the card shows no picture")
-        return link
+        links = list(_picture_links(message))
+        if len(links) != len(cards.pictures(job)):
+            raise DiscordTrouble("the card does not show the job's pictures")
+        return links
 
     async def deliver(self, job: Job, *, again: bool = False) -> int:
         """Post the clip as an answer to the card; return the message's id.
@@ -214,7 +214,8 @@ class Delivery:
         )
         description = text.one_line(job.request.prompt, MOST_DESCRIPTION)
         await self._turnstile.enter(DELIVERY)
-        with discord_errors(), _file(clip, f"{job.job_id}.mp4", description) as files:
+        clips = {f"{job.job_id}.mp4": clip} if clip is not None else {}
+        with discord_errors(), _files(clips, description) as files:
             message = await self._channel(job).send(
                 content,
                 allowed_mentions=mentions,
@@ -262,9 +263,9 @@ class Delivery:
                 job.channel_id, reason="a job's card changes", archived=False
             )
 
-    def _card(self, job: Job, *, picture: str | None = None) -> discord.ui.LayoutView:
+    def _card(self, job: Job, *, links: Sequence[str] = ()) -> discord.ui.LayoutView:
         model = self._catalogue.models[job.request.model]
-        view = cards.card(job, model, self._forecast.of(job), picture=picture)
+        view = cards.card(job, model, self._forecast.of(job), links=links)
         # Presses reach the dynamic items that client.py registers; discord.py need not keep the view.
         view.stop()
         return view
@@ -283,13 +284,14 @@ class Delivery:
 
 
 @contextlib.contextmanager
-def _file(path: Path | None, name: str, description: str | None = None) -> Generator[dict[str, Any]]:
-    """Open a file to send, if there is one, and close it however the sending ends."""
-    if path is None:
-        yield {}
-        return
-    with path.open("rb") as file:
-        yield {"file": discord.File(file, filename=name, description=description)}
+def _files(paths: Mapping[str, Path], description: str | None = None) -> Generator[dict[str, Any]]:
+    """Open the files to send by their names, if there are any, and close them however the sending ends."""
+    with contextlib.ExitStack() as stack:
+        files = [
+            discord.File(stack.enter_context(path.open("rb")), filename=name, description=description)
+            for name, path in paths.items()
+        ]
+        yield {"files": files} if files else {}
 
 
 def _replying_to(job: Job) -> dict[str, Any]:
@@ -305,7 +307,7 @@ def _replying_to(job: Job) -> dict[str, Any]:
 
 
 def _picture_links(message: discord.Message) -> Iterator[str]:
-    """Find the card's picture.
+    """Find the card's pictures.
 
     Discord lists files that components show in the components alone, not as attachments:
     https://github.com/discord/discord-api-docs/issues/8277

@@ -2,7 +2,7 @@
 
 import dataclasses
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from bot import messages, pacing
@@ -11,9 +11,10 @@ from bot.card_desk import CardDesk
 from bot.catalogue import Model
 from bot.errors import ChannelClosed
 from bot.gateways import verdicts
-from bot.gateways.base import Gateway, data_url
+from bot.gateways.base import Gateway, data_url, file_part
 from bot.lane import SUBMIT, Lane
 from bot.models import Clock, Failure, FailureKind, Job, OutageScope, Sleep
+from bot.wording import SentPicture
 from storage.jobs import JobStore
 
 log = logging.getLogger(__name__)
@@ -23,9 +24,10 @@ _LOOK_SECONDS = 60.0  # how soon a job behind a stopped key notices that it work
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Ready:
-    """The job holds a place and may be sent now. `picture` is a link or a data URL."""
+    """The job holds a place and may be sent now, with its pictures as the model wants them."""
 
-    picture: str | None
+    picture: SentPicture | None
+    end: SentPicture | None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,8 +38,11 @@ class CardGone:
 class Pictures(Protocol):
     """Whoever knows where a job's picture can be fetched."""
 
-    async def picture_link(self, job: Job) -> str | None:
-        """Return a fresh link, or None where the card is gone; may raise ChannelClosed, DiscordTrouble."""
+    async def picture_links(self, job: Job) -> list[str] | None:
+        """Return a fresh link to each of the job's pictures, or None where the card is gone.
+
+        May raise ChannelClosed, DiscordTrouble.
+        """
         ...
 
 
@@ -83,13 +88,14 @@ class Gate:
                 if hopeless is not None:
                     return hopeless
                 await lane.slots.take(job)
-                picture = await self._picture(job, model)
-                if picture is None and job.picture is not None:
+                pictures = await self._sent_pictures(job, model)
+                if pictures is None:
                     return CardGone()
                 await lane.turn(SUBMIT)
                 if self._obstacle(job, model) is None:
                     ready = True
-                    return Ready(picture=picture)
+                    picture, end = (*pictures, None, None)[:2]
+                    return Ready(picture=picture, end=end)
                 lane.slots.give_back(job.job_id)
         finally:
             del self._waiting[job.job_id]
@@ -171,12 +177,16 @@ class Gate:
                 self._waiting[job.job_id] = dataclasses.replace(job, waiting_for=reason)
                 self._desk.show(await self._store.wait(job.job_id, reason))
 
-    async def _picture(self, job: Job, model: Model) -> str | None:
-        """Return the picture as the gateway wants it; None where there is none, or its card is gone."""
-        if job.picture is None:
-            return None
-        if model.modes[job.request.mode].picture == "data-url":
-            if not job.picture.path.exists():
-                raise ChannelClosed("the picture is no longer there")  # as where its card cannot be posted
-            return await data_url(job.picture)
-        return await self._pictures.picture_link(job)
+    async def _sent_pictures(self, job: Job, model: Model) -> Sequence[SentPicture] | None:
+        """Return the pictures as the gateway wants them, the first one first; None where their card is gone."""
+        kept = [picture for picture in (job.picture, job.end_picture) if picture is not None]
+        asking = model.asking.picture
+        if not kept or asking is None:
+            return []
+        if asking.send == "link":
+            return await self._pictures.picture_links(job)
+        if not all(picture.path.exists() for picture in kept):
+            raise ChannelClosed("the picture is no longer there")  # as where its card cannot be posted
+        return [
+            await (data_url(picture) if asking.send == "data-url" else file_part(picture)) for picture in kept
+        ]

@@ -10,11 +10,10 @@ from bot.callbacks import Callbacks
 from bot.catalogue import Catalogue
 from bot.config import Settings
 from bot.errors import SettingsError
-from bot.gateways.apixo import ApixoGateway
 from bot.gateways.base import Gateway, GatewayHttp
+from bot.gateways.build import key_limits, play_gateways, real_gateways, trusted_hosts
 from bot.gateways.download import ClipFetcher
 from bot.gateways.metered import MeteredGateway
-from bot.gateways.pixazo import PixazoGateway
 from bot.health import Health
 from bot.metrics import Metrics
 from bot.models import Clock, Sleep
@@ -61,8 +60,10 @@ async def open_ground(
     sleep: Sleep,
     picture_origins: MutableMapping[str, str] | None,
     render_seconds: float,
+    only_play: bool,
 ) -> AsyncGenerator[Ground]:
-    """Open it all, and close it in reverse. Without a key the gateways are the sandbox's.
+    """Open it all, and close it in reverse. Without a gateway that costs money, or with `only_play`, the
+    gateways are those that cost play money: the sandbox's.
 
     Raises:
         StartupError: with one line that says why, and its exit code.
@@ -80,8 +81,8 @@ async def open_ground(
         stack.push_async_callback(database.close)
         await database.migrate()
         http = await stack.enter_async_context(GatewayHttp(clock=clock))
-        gateways = gateways_of(settings, http)
-        trusted = set(settings.trusted_hosts)
+        gateways = {} if only_play else real_gateways(settings, catalogue, http)
+        trusted = {*settings.trusted_hosts, *trusted_hosts(catalogue)}
         if not gateways:
             sandbox = await stack.enter_async_context(
                 SandboxServer(
@@ -93,7 +94,12 @@ async def open_ground(
                     sleep=sleep,
                 )
             )
-            gateways = _sandbox_gateways(sandbox, http, key)
+            served = {
+                spec.name: sandbox.base_url(spec.kind, spec.dialect)
+                for spec in catalogue.gateways.values()
+                if spec.play and spec.base_url is None
+            }
+            gateways = play_gateways(settings, catalogue, http, served, key)
             trusted.add(sandbox.host)
         gateways = {name: MeteredGateway(gateway, metrics) for name, gateway in gateways.items()}
         fetcher = await stack.enter_async_context(ClipFetcher(trusted_hosts=trusted))
@@ -120,7 +126,7 @@ async def open_ground(
             catalogue=catalogue,
             policy=Policy(
                 default_member_micros=settings.default_user_monthly_limit,
-                caps=settings.caps,
+                caps=(*settings.caps, *key_limits(catalogue)),
                 zone=settings.timezone,
             ),
             folder=folder,
@@ -143,39 +149,6 @@ async def known_times(database: Database, catalogue: Catalogue) -> TimeTable:
     """Read how long tasks took."""
     lengths = [(name, seconds) for name, model in catalogue.models.items() for seconds in model.seconds]
     return TimeTable(catalogue, await TimeStore(database).recent(lengths, most=MOST_TIMES))
-
-
-def gateways_of(settings: Settings, http: GatewayHttp) -> dict[str, Gateway]:
-    """Build the gateways that have a key."""
-    found: dict[str, Gateway] = {}
-    if settings.apixo_api_key is not None:
-        found["apixo"] = ApixoGateway(
-            http,
-            name="apixo",
-            base_url=str(settings.apixo_base_url),
-            key=settings.apixo_api_key.get_secret_value(),
-            route=settings.apixo_route,
-        )
-    if settings.pixazo_api_key is not None:
-        found["pixazo"] = PixazoGateway(
-            http,
-            name="pixazo",
-            base_url=str(settings.pixazo_base_url),
-            key=settings.pixazo_api_key.get_secret_value(),
-        )
-    return found
-
-
-def _sandbox_gateways(sandbox: SandboxServer, http: GatewayHttp, key: str) -> dict[str, Gateway]:
-    """Build the same clients for the stand-ins."""
-    return {
-        "sandbox-apixo": ApixoGateway(
-            http, name="sandbox-apixo", base_url=sandbox.apixo_base_url, key=key, route="auto"
-        ),
-        "sandbox-pixazo": PixazoGateway(
-            http, name="sandbox-pixazo", base_url=sandbox.pixazo_base_url, key=key
-        ),
-    }
 
 
 async def _check_open_jobs(store: JobStore, catalogue: Catalogue) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import dataclasses
 import secrets
+from collections.abc import Sequence
 from typing import Protocol
 from weakref import WeakValueDictionary
 
@@ -12,7 +13,7 @@ from bot.availability import Availability
 from bot.catalogue import Model
 from bot.errors import ModelUnavailable, NoSuchJob, OverLimit, UserError
 from bot.health import Health
-from bot.models import Clock, Draft, DraftStage, Job, Mode, NewJob, Picture, Upload, VideoRequest
+from bot.models import Clock, Draft, DraftStage, Job, Mode, NewJob, Picture, Shape, Upload, VideoRequest
 from bot.picture_room import PictureRoom, check_upload_size
 from bot.quotas import Policy
 from bot.wishes import Order, read_prompt
@@ -91,18 +92,15 @@ class JobService:
         model = self._availability.choose(order.model)
         mode = Mode.TEXT if order.picture is None else Mode.IMAGE
         model.check_mode(mode)
-        request = model.request(
-            mode=mode,
-            prompt=await read_prompt(order, model),
-            seconds=order.seconds,
-            shape=order.shape,
-            quality=order.quality,
-            keep_watermark=order.keep_watermark,
-        )
-        picture = None
+        self._availability.check_options(model, order)
+        request = model.request(mode=mode, prompt=await read_prompt(order, model), **order.choices)
+        picture = end_picture = None
         if order.picture is not None:
             with self._health.noticing():
-                request, picture = await self._pictured(order, order.picture, model, request)
+                shapes = model.shapes_of(mode) if order.shape is None else (order.shape,)
+                request, picture = await self._pictured(order.picture, model, request, shapes)
+                if order.end_picture is not None:
+                    _, end_picture = await self._pictured(order.end_picture, model, request, (request.shape,))
         outcome = await self._orders.place(
             NewJob(
                 job_id=new_id(),
@@ -117,6 +115,7 @@ class JobService:
                 request=request,
                 gateway=model.gateway,
                 picture=picture,
+                end_picture=end_picture,
                 note=order.note,
                 quote=model.quote(request),
             ),
@@ -162,17 +161,14 @@ class JobService:
         return outcome
 
     async def _pictured(
-        self, order: Order, upload: Upload, model: Model, request: VideoRequest
+        self, upload: Upload, model: Model, request: VideoRequest, shapes: Sequence[Shape]
     ) -> tuple[VideoRequest, Picture]:
-        """Fit the picture to the order, and without a wanted shape the order to the picture."""
+        """Fit the picture to the order, and the order to the picture where that may have several shapes."""
         check_upload_size(upload.size)
-        sizes = {
-            one: model.size(dataclasses.replace(request, shape=one)).pixels
-            for one in ([order.shape] if order.shape is not None else model.shapes)
-        }
+        sizes = {one: model.size(dataclasses.replace(request, shape=one)).pixels for one in shapes}
         async with self._files:
             data = await upload.read()
-            fitted, picture = await self._pictures.fit(data, sizes=sizes, otherwise=request.shape)
+            fitted, picture = await self._pictures.fit(data, sizes=sizes)
         return dataclasses.replace(request, shape=fitted), picture
 
     async def get(self, job_id: str, *, server_id: int, user_id: int, staff: bool = False) -> Job:

@@ -37,16 +37,23 @@ def configure(*, level: str, form: Literal["text", "json"], secrets: Collection[
     logging.getLogger("alembic").setLevel(logging.WARNING)
 
 
+def hide(secrets: Collection[str]) -> None:
+    """Cut more secrets out of all that is written from now on."""
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, _Stderr):
+            handler.redactor.learn(secrets)
+
+
 class _Stderr(logging.StreamHandler[Any]):
     """Writes to stderr; of a line that cannot be formatted it tells without the secrets in its arguments."""
 
     def __init__(self, redactor: Redactor) -> None:
         super().__init__(sys.stderr)
-        self._redactor = redactor
+        self.redactor = redactor
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the name that logging calls
         told = f"{record.name}: a line could not be logged: {record.msg!r}\n{traceback.format_exc()}"
-        self.stream.write(self._redactor.plain(told))
+        self.stream.write(self.redactor.plain(told))
 
 
 class _Formatter(structlog.stdlib.ProcessorFormatter):

@@ -10,6 +10,8 @@ from bot.models import Failure, FailureKind, Job, Outage, Stage, VideoRequest
 from bot.outlook import BAR_CELLS, Outlook
 from bot.receipts import price
 
+MOST_STYLE = 40
+MOST_NEGATIVE = 60
 MOST_ADDRESS = 1000  # of a link, in messages of 2,000 characters
 
 WHAT_HAPPENED = {
@@ -95,11 +97,30 @@ NO_JOBS = "You have no jobs here yet. `/video create` orders one."
 NOT_YOURS = "Only the member who ordered job `{job_id}`, and staff, can cancel it."
 
 
+# What an order can ask for where the model lets one.
+OPTIONS = {
+    "keep_watermark": "watermark to keep or leave out",
+    "sound": "choice of sound",
+    "negative_prompt": "negative prompt",
+    "seed": "seed",
+    "style": "choice of style",
+    "end_frame": "picture to end with",
+}
+
+
 def settings_line(request: VideoRequest) -> str:
     """Write what was ordered, but for the prompt."""
     parts = [request.model, f"{request.seconds} s", request.shape, request.quality]
     if request.keep_watermark:
         parts.append("with watermark")
+    if request.sound is not None:
+        parts.append("with sound" if request.sound else "silent")
+    if request.style is not None:
+        parts.append(text.code(request.style, MOST_STYLE))
+    if request.seed is not None:
+        parts.append(f"seed {request.seed}")
+    if request.negative_prompt is not None:
+        parts.append(f"without {text.code(request.negative_prompt, MOST_NEGATIVE)}")
     return " · ".join(str(part) for part in parts if part)
 
 

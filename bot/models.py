@@ -6,7 +6,7 @@ import time
 from collections.abc import Awaitable, Callable
 from enum import StrEnum
 from pathlib import Path
-from typing import Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias
 from zoneinfo import ZoneInfo
 
 
@@ -18,16 +18,33 @@ class Mode(StrEnum):
 
 
 class Shape(StrEnum):
-    """Which way the clip lies."""
+    """Which way the clip lies: the width and height it has in proportion."""
 
     LANDSCAPE = "landscape"
     PORTRAIT = "portrait"
+    SQUARE = "square"
+    FOUR_TO_THREE = "4:3"
+    THREE_TO_FOUR = "3:4"
+    THREE_TO_TWO = "3:2"
+    TWO_TO_THREE = "2:3"
+    CINEMA = "21:9"
+
+    @property
+    def ratio(self) -> float:
+        """Width by height."""
+        named = {"landscape": "16:9", "portrait": "9:16", "square": "1:1"}
+        width, height = named.get(self, self.value).split(":")
+        return int(width) / int(height)
 
 
 class Quality(StrEnum):
     """The tier of resolution, for models that sell more than one."""
 
+    P360 = "360p"
+    P480 = "480p"
+    P540 = "540p"
     P720 = "720p"
+    P768 = "768p"
     P1080 = "1080p"
 
 
@@ -121,7 +138,8 @@ class Picture:
 class VideoRequest:
     """A validated wish: every field is one the model has.
 
-    `quality` and `keep_watermark` are None where the model has no such choice.
+    `quality` and what stands below it are None where the model has no such choice, `negative_prompt`, `seed`
+    and `style` also where nobody made it.
     """
 
     model: str
@@ -131,6 +149,18 @@ class VideoRequest:
     shape: Shape
     quality: Quality | None = None
     keep_watermark: bool | None = None
+    sound: bool | None = None
+    negative_prompt: str | None = None
+    seed: int | None = None
+    style: str | None = None
+
+    @property
+    def choices(self) -> dict[str, Any]:
+        """What was chosen beside the model, the mode and the prompt, by name."""
+        return {name: getattr(self, name) for name in CHOICES}
+
+
+CHOICES = ("seconds", "shape", "quality", "keep_watermark", "sound", "negative_prompt", "seed", "style")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -168,7 +198,9 @@ class Job:
 
     Ids of Discord things are their snowflakes; times are aware UTC; amounts are micro-dollars. `hook_token`
     ends the address of the job's own callback: a secret between the bot and the gateway. `named_task_id` is
-    the task which a callback names for a job that knows none, until a look confirms it.
+    the task which a callback names for a job that knows none, until a look confirms it. `end_picture` is
+    what the clip ends with. `is_auto` says that the bot chose the model, and `fell_from` is the model that
+    it chose first, where that one failed.
     """
 
     job_id: str
@@ -182,7 +214,10 @@ class Job:
     request: VideoRequest
     gateway: str
     picture: Picture | None
+    end_picture: Picture | None
     note: str
+    is_auto: bool
+    fell_from: str | None
     stage: Stage
     failure: Failure | None
     waiting_for: str
@@ -213,7 +248,7 @@ class Job:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class NewJob:
-    """A checked and priced order, ready to be stored.
+    """A checked and priced order, ready to be stored; see `Job`.
 
     `home_channel_id` is the channel whose limits and purse count: of a thread its parent. `role_ids` are all
     the member's roles, `top_role_id` their highest one: a job counts in one role only.
@@ -231,7 +266,9 @@ class NewJob:
     request: VideoRequest
     gateway: str
     picture: Picture | None
+    end_picture: Picture | None = None
     note: str
+    is_auto: bool = False
     quote: Quote
 
 

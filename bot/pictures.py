@@ -29,7 +29,6 @@ _READ = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
 _SENT = {"JPEG": "image/jpeg", "MPO": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp"}
 # These may hold several pages or views (an MPO is a phone's JPEG with more inside): the first is it.
 _PAGED = {"MPO", "TIFF"}
-_RATIO = {Shape.LANDSCAPE: 16 / 9, Shape.PORTRAIT: 9 / 16}
 _JPEG_QUALITIES = (95, 90, 80, 70)
 _MOST_PROFILE_BYTES = 100_000  # colour profiles of cameras are below 10 kB; a hostile one is a burden
 
@@ -78,11 +77,11 @@ class Fitted:
     cropped: bool
 
 
-def fit(data: bytes, *, sizes: Mapping[Shape, Pixels | None], otherwise: Shape) -> Fitted:
-    """Make a picture what a model takes: in its own shape where `sizes` has that, else in the other one.
+def fit(data: bytes, *, sizes: Mapping[Shape, Pixels | None]) -> Fitted:
+    """Make a picture what a model takes: in the shape among `sizes` that comes nearest to its own.
 
-    With pixels it gets exactly those. Without, its own shape leaves it whole, and another cuts it to 16:9
-    or 9:16. A square counts as landscape. Bytes that need no change are kept.
+    With pixels it gets exactly those. Without, it is left whole where there was a choice, or where it lies as
+    the one shape does; else it is cut. A square lies like a landscape. Bytes that need no change are kept.
 
     Raises:
         BadPicture: it is no still picture, is broken, or has too many pixels.
@@ -90,9 +89,10 @@ def fit(data: bytes, *, sizes: Mapping[Shape, Pixels | None], otherwise: Shape) 
     with _opened(data) as image:
         turn = _turn(image)
         size = _seen(image.size, turn)
-        shape = _shape(size) if _shape(size) in sizes else otherwise
+        shape = min(sizes, key=lambda one: abs(math.log(size[0] / size[1] / one.ratio)))
         pixels = sizes[shape]
-        ratio = pixels[0] / pixels[1] if pixels else None if shape is _shape(size) else _RATIO[shape]
+        is_whole = len(sizes) > 1 or shape is _shape(size)
+        ratio = pixels[0] / pixels[1] if pixels else None if is_whole else shape.ratio
         window = _window(size, ratio)
         wanted = pixels or window
         if wanted == window == size and turn is None and _is_fine(image, data):

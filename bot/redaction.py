@@ -20,11 +20,15 @@ class Redactor:
     """Knows this program's secrets: keys it is given, and tokens by what they look like."""
 
     def __init__(self, secrets: Collection[str], *, hidden: str = HIDDEN) -> None:
-        forms = [
-            form for secret in sorted(filter(None, secrets), key=len, reverse=True) for form in _forms(secret)
-        ]
-        self._forms = re.compile("|".join([*forms, _HOOK]))
+        self._secrets: set[str] = set()
         self._hidden = hidden
+        self.learn(secrets)
+
+    def learn(self, secrets: Collection[str]) -> None:
+        """Know more secrets from now on."""
+        self._secrets |= set(filter(None, secrets))
+        forms = [form for secret in sorted(self._secrets, key=len, reverse=True) for form in _forms(secret)]
+        self._forms = re.compile("|".join([*forms, _HOOK]))
 
     def plain(self, words: str) -> str:
         """Return the words without the secrets."""

@@ -10,7 +10,7 @@ from bot.callbacks import Callbacks
 from bot.card_desk import CardDesk
 from bot.catalogue import Catalogue
 from bot.errors import StorageTrouble
-from bot.gate import Gate
+from bot.gate import Gate, Ready
 from bot.gateways.base import Accepted, Gateway, Lost, NotAccepted, Refused, Submitted
 from bot.lane import Lane
 from bot.models import Clock, FailureKind, Job, Sleep
@@ -59,15 +59,15 @@ class Submitter:
         self._clock = clock
         self._sleep = sleep
 
-    async def submit(self, job: Job, picture: str | None) -> None:
+    async def submit(self, job: Job, ready: Ready) -> None:
         """Order the clip; a stop waits for the answer.
 
         Raises:
             TryLater: the gateway provably took nothing, and may take it later.
         """
-        await self._acts.finish(self._order(job, picture), grace_seconds=SUBMIT_GRACE_SECONDS)
+        await self._acts.finish(self._order(job, ready), grace_seconds=SUBMIT_GRACE_SECONDS)
 
-    async def _order(self, job: Job, picture: str | None) -> None:
+    async def _order(self, job: Job, ready: Ready) -> None:
         """Write that the request goes out, send it, and write what became of it."""
         token = self._callbacks.new_token()
         submitting = await self._store.start_submit(job.job_id, hook_token=token, now=self._clock())
@@ -76,7 +76,9 @@ class Submitter:
         self._desk.show(submitting)
         model = self._catalogue.models[job.request.model]
         address = self._callbacks.address(submitting)
-        answer = await self._gateways[job.gateway].submit(model, job.request, picture, address)
+        answer = await self._gateways[job.gateway].submit(
+            model, job.request, ready.picture, address, end=ready.end
+        )
         await self._acts.finish(self._write_down(submitting, answer), grace_seconds=ANSWER_GRACE_SECONDS)
 
     async def _write_down(self, job: Job, answer: Submitted) -> None:

@@ -2,11 +2,12 @@
 
 import dataclasses
 import unicodedata
+from typing import Any
 
 from bot import text
 from bot.catalogue import Model
 from bot.errors import BadOrder
-from bot.models import Quality, Shape, Upload
+from bot.models import CHOICES, Quality, Shape, Upload
 
 MOST_PROMPT_FILE_BYTES = 64 * 1024
 
@@ -33,7 +34,17 @@ class Order:
     shape: Shape | None = None
     quality: Quality | None = None
     keep_watermark: bool | None = None
+    sound: bool | None = None
+    negative_prompt: str | None = None
+    seed: int | None = None
+    style: str | None = None
+    end_picture: Upload | None = None
     note: str = ""
+
+    @property
+    def choices(self) -> dict[str, Any]:
+        """What was chosen beside the model, the pictures and the prompt, by name."""
+        return {name: getattr(self, name) for name in CHOICES}
 
 
 async def read_prompt(order: Order, model: Model) -> str:

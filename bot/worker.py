@@ -284,7 +284,7 @@ class JobWorker:
         if isinstance(admitted, Failure):
             await self._store.fail(job.job_id, admitted, now=self._clock())
         else:
-            await self._submitter.submit(job, admitted.picture)
+            await self._submitter.submit(job, admitted)
 
     async def _post_card(self, job: Job, attempt: int) -> None:
         message_id = await self._channels.post_card(job, again=attempt > 1)

@@ -15,9 +15,14 @@ def order_json(new: NewJob) -> str:
             **columns(new),
             "role_ids": sorted(new.role_ids),
             "top_role_id": new.top_role_id,
-            "prompt": new.request.prompt.encode("utf-8", "replace").decode(),
+            "prompt": _storable(new.request.prompt),
+            "negative_prompt": _storable(new.request.negative_prompt or "") or None,
         }
     )
+
+
+def _storable(words: str) -> str:
+    return words.encode("utf-8", "replace").decode()
 
 
 def draft_of(row: Any, pictures: Path) -> Draft:
@@ -36,6 +41,8 @@ def draft_of(row: Any, pictures: Path) -> Draft:
         request=request_of(values),
         gateway=values["gateway"],
         picture=picture_of(values, pictures),
+        end_picture=picture_of(values, pictures, "end"),
+        is_auto=bool(values.get("is_auto")),
         note=values["note"],
         quote=Quote(
             micros=values["quote_micros"],

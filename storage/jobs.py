@@ -413,10 +413,10 @@ class JobStore(Store):
         """Return the names of files of jobs that are open or ended after a moment, and of open drafts."""
         recent = sa.or_(jobs.c.stage.in_(_OPEN), jobs.c.finished_at >= since)
         rows = await connection.execute(
-            sa.select(jobs.c.picture_name, jobs.c.clip_name)
+            sa.select(jobs.c.picture_name, jobs.c.end_name, jobs.c.clip_name)
             .where(recent)
             .union_all(
-                sa.select(drafts.c.picture_name, sa.null()).where(
+                sa.select(drafts.c.picture_name, drafts.c.end_name, sa.null()).where(
                     drafts.c.stage.in_([stage for stage in DraftStage if stage.is_open])
                 )
             )
@@ -517,7 +517,10 @@ class JobStore(Store):
             request=request_of(row),
             gateway=row["gateway"],
             picture=picture_of(row, self.pictures),
+            end_picture=picture_of(row, self.pictures, "end"),
             note=row["note"],
+            is_auto=bool(row["is_auto"]),
+            fell_from=row["fell_from"],
             stage=Stage(row["stage"]),
             failure=Failure(
                 kind=FailureKind(row["failure"]),
@@ -557,7 +560,7 @@ class JobStore(Store):
 
 def columns(new: NewJob) -> dict[str, Any]:
     """Return what an order says, as its columns; a draft keeps the same as JSON."""
-    request, picture = new.request, new.picture
+    request = new.request
     return {
         "job_id": new.job_id,
         "origin": new.origin,
@@ -573,11 +576,13 @@ def columns(new: NewJob) -> dict[str, Any]:
         "shape": request.shape,
         "quality": request.quality,
         "keep_watermark": request.keep_watermark,
-        "picture_name": picture and picture.path.name,
-        "picture_type": picture and picture.content_type,
-        "picture_width": picture and picture.width,
-        "picture_height": picture and picture.height,
-        "picture_cropped": picture and picture.cropped,
+        "sound": request.sound,
+        "negative_prompt": request.negative_prompt,
+        "seed": request.seed,
+        "style": request.style,
+        **_picture_columns(new.picture, "picture"),
+        **_picture_columns(new.end_picture, "end"),
+        "is_auto": new.is_auto,
         "note": new.note,
         "quote_micros": new.quote.micros,
         "estimate": new.quote.estimate,
@@ -594,18 +599,37 @@ def request_of(values: Mapping[Any, Any]) -> VideoRequest:
         seconds=values["seconds"],
         shape=Shape(values["shape"]),
         quality=Quality(values["quality"]) if values["quality"] else None,
-        keep_watermark=None if values["keep_watermark"] is None else bool(values["keep_watermark"]),
+        keep_watermark=_choice(values["keep_watermark"]),
+        sound=_choice(values.get("sound")),
+        negative_prompt=values.get("negative_prompt"),
+        seed=values.get("seed"),
+        style=values.get("style"),
     )
 
 
-def picture_of(values: Mapping[Any, Any], folder: Path) -> Picture | None:
-    """Read back which picture was kept for it."""
-    if not values["picture_name"]:
+def picture_of(values: Mapping[Any, Any], folder: Path, which: str = "picture") -> Picture | None:
+    """Read back which picture was kept for it: the first one, or the `end`."""
+    name = values.get(f"{which}_name")  # drafts of earlier versions have no end
+    if not name:
         return None
     return Picture(
-        path=folder / values["picture_name"],
-        content_type=values["picture_type"],
-        width=values["picture_width"],
-        height=values["picture_height"],
-        cropped=bool(values["picture_cropped"]),
+        path=folder / name,
+        content_type=values[f"{which}_type"],
+        width=values[f"{which}_width"],
+        height=values[f"{which}_height"],
+        cropped=bool(values[f"{which}_cropped"]),
     )
+
+
+def _picture_columns(picture: Picture | None, which: str) -> dict[str, Any]:
+    return {
+        f"{which}_name": picture and picture.path.name,
+        f"{which}_type": picture and picture.content_type,
+        f"{which}_width": picture and picture.width,
+        f"{which}_height": picture and picture.height,
+        f"{which}_cropped": picture and picture.cropped,
+    }
+
+
+def _choice(value: Any) -> bool | None:
+    return None if value is None else bool(value)

@@ -226,6 +226,7 @@ class OrderStore(Store):
                 member_id=member_id,
                 order_json=order_json(new),
                 picture_name=new.picture and new.picture.path.name,
+                end_name=new.end_picture and new.end_picture.path.name,
                 stage=stage,
                 created_at=now,
                 expires_at=now + DRAFT_LASTS,

@@ -127,6 +127,21 @@ jobs = sa.Table(
     Column("rendered_at", UtcTime, nullable=True),  # when the clip was ready; NULL where nobody can say
     Column("uncertain_at", UtcTime, nullable=True),
     Column("reminded_at", UtcTime, nullable=True),  # when staff were told again that it is uncertain
+    # What some models let one choose; NULL where nobody did.
+    Column("sound", Integer, nullable=True),
+    Column("seed", Integer, nullable=True),
+    Column("end_width", Integer, nullable=True),  # of the picture that the clip ends with
+    Column("end_height", Integer, nullable=True),
+    Column("end_cropped", Integer, nullable=True),
+    Column("negative_prompt", ForeignText, nullable=True),
+    Column("style", String, nullable=True),
+    Column("end_name", String, nullable=True),
+    Column("end_type", String, nullable=True),
+    Column("fell_from", String, nullable=True),  # the model that was chosen first, where it failed
+    Column("is_auto", Integer, nullable=False, server_default="0"),  # the bot chose the model
+    Column(
+        "is_stopping", Integer, nullable=False, server_default="0"
+    ),  # the gateway is asked to end the task
     UniqueConstraint("origin", name="job_is_ordered_once"),
     UniqueConstraint("gateway", "task_id", name="task_belongs_to_one_job"),
     CheckConstraint(_one_of("stage", Stage), name="job_stage_is_known"),
@@ -148,6 +163,7 @@ jobs = sa.Table(
         "rendered_at",
         sqlite_where=sa.text("rendered_at IS NOT NULL"),
     ),
+    Index("jobs_by_end", "model", "finished_at", sqlite_where=sa.text("finished_at IS NOT NULL")),
 )
 
 stage_history = sa.Table(
@@ -266,6 +282,8 @@ servers = sa.Table(
     Column("staff_channel_id", Integer, nullable=True),
     Column("approver_role_id", Integer, nullable=True),
     Column("confirm_above_micros", Integer, nullable=True),
+    Column("auto_policy", String, nullable=True),
+    Column("auto_models", String, nullable=True),  # JSON: the ids of models in staff's own order
 )
 
 # What only an operator or staff do, for good: who, when, what and why.
@@ -305,6 +323,7 @@ drafts = sa.Table(
     Column("shown_stage", String, nullable=True),
     Column("decided_by", Integer, ForeignKey("members.member_id"), nullable=True),
     Column("job_id", String, ForeignKey("jobs.job_id"), nullable=True),
+    Column("end_name", String, nullable=True),
     UniqueConstraint("origin", name="order_has_one_draft"),
     CheckConstraint(_one_of("stage", DraftStage), name="draft_stage_is_known"),
     Index("drafts_by_stage", "stage", "expires_at"),

@@ -64,7 +64,7 @@ async def test_a_backup_is_one_whole_file_and_one_line(folder: DataFolder, targe
         await books.place()  # is in the journal only
         told = await back_up(folder, target)
     assert told.startswith(f"backup {target}: ")
-    assert "schema 0003, 1 jobs" in told
+    assert "schema 0004, 1 jobs" in told
     assert told.count("\n") == 1
     assert [file.name for file in target.parent.iterdir()] == [target.name]
     assert jobs_in(target) == 1

@@ -22,7 +22,10 @@ LAYERS = [
     [
         "bot.models_file",
         "bot.config",
+        "bot.entries",
+        "bot.dialects",
         "bot.catalogue",
+        "bot.wording",
         "bot.offers",
         "bot.quotas",
         "bot.shares",
@@ -70,6 +73,7 @@ LAYERS = [
         "bot.cooldown",
         "bot.callbacks",
         "bot.access",
+        "bot.wishes",
         "bot.availability",
         "bot.gateways.*",
         "bot.readiness",
@@ -91,7 +95,6 @@ LAYERS = [
     ],
     [
         "bot.jobs",
-        "bot.wishes",
         "bot.quotes",
         "bot.approvals",
         "bot.spending",

@@ -30,7 +30,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "9998"
-down_revision = "0003"
+down_revision = "0004"
 
 
 def upgrade() -> None:
@@ -391,7 +391,7 @@ async def test_a_migration_that_fails_half_way_leaves_nothing_behind(path: Path,
 
     assert dump(path) == before
     assert sql(path, "SELECT * FROM marks") == []
-    assert sql(path, "SELECT version_num FROM alembic_version") == [("0003",)]
+    assert sql(path, "SELECT version_num FROM alembic_version") == [("0004",)]
     await migrate(path)  # and the version that wrote it still works
 
 

@@ -30,10 +30,10 @@ class Rules:
         self._folder = folder
 
     async def measure(self, data: bytes) -> Shape:
-        return pictures.fit(data, sizes=dict.fromkeys(Shape), otherwise=Shape.LANDSCAPE).shape
+        return pictures.fit(data, sizes=dict.fromkeys((Shape.LANDSCAPE, Shape.PORTRAIT))).shape
 
     async def fit(self, data: bytes, *, shape: Shape, pixels: pictures.Pixels | None) -> Picture:
-        fitted = pictures.fit(data, sizes={shape: pixels}, otherwise=shape)
+        fitted = pictures.fit(data, sizes={shape: pixels})
         suffix = f".{fitted.content_type.removeprefix('image/').replace('jpeg', 'jpg')}"
         path = stored(self._folder, fitted.data, suffix)
         return Picture(
@@ -533,7 +533,7 @@ def readers() -> list[str]:
 
 async def test_the_room_fits_a_picture_in_its_own_shape_and_keeps_it(tmp_path: Path) -> None:
     room = PictureRoom(tmp_path / "pictures")
-    shape, picture = await room.fit(saved(plain(600, 800), "PNG"), sizes=BOTH, otherwise=Shape.LANDSCAPE)
+    shape, picture = await room.fit(saved(plain(600, 800), "PNG"), sizes=BOTH)
     assert (shape, picture.width, picture.height, picture.cropped) == (Shape.PORTRAIT, 720, 1280, True)
     assert (picture.content_type, picture.path.suffix) == ("image/jpeg", ".jpg")
     with Image.open(picture.path) as image:
@@ -545,14 +545,14 @@ async def test_the_room_fits_a_picture_in_its_own_shape_and_keeps_it(tmp_path: P
 async def test_where_a_model_has_not_the_shape_of_the_picture_it_gets_the_one_it_has(tmp_path: Path) -> None:
     wide = {Shape.LANDSCAPE: (1280, 720)}
     room = PictureRoom(tmp_path)
-    shape, picture = await room.fit(saved(plain(60, 80), "PNG"), sizes=wide, otherwise=Shape.LANDSCAPE)
+    shape, picture = await room.fit(saved(plain(60, 80), "PNG"), sizes=wide)
     assert (shape, picture.width, picture.height) == (Shape.LANDSCAPE, 1280, 720)
 
 
 @pytest.mark.parametrize(("data", "words"), [(b"", "0 bytes"), (b"no picture", "not a picture")])
 async def test_the_room_says_why_it_refuses(tmp_path: Path, data: bytes, words: str) -> None:
     with pytest.raises(BadPicture, match=words):
-        await PictureRoom(tmp_path).fit(data, sizes=BOTH, otherwise=Shape.LANDSCAPE)
+        await PictureRoom(tmp_path).fit(data, sizes=BOTH)
 
 
 async def test_a_picture_that_would_take_hours_is_given_up_and_its_process_is_gone(tmp_path: Path) -> None:
@@ -560,7 +560,7 @@ async def test_a_picture_that_would_take_hours_is_given_up_and_its_process_is_go
     assert len(bomb) < MOST_UPLOAD_BYTES
     room = PictureRoom(tmp_path, most_seconds=1)
     with pytest.raises(BadPicture, match="too much time or memory"):
-        await room.fit(bomb, sizes=BOTH, otherwise=Shape.LANDSCAPE)
+        await room.fit(bomb, sizes=BOTH)
     assert readers() == []
 
 
@@ -568,15 +568,15 @@ async def test_a_picture_that_wants_too_much_memory_is_refused(tmp_path: Path) -
     room = PictureRoom(tmp_path, most_memory_bytes=64 * 1024 * 1024)
     large = saved(Image.new("RGBA", (5_000, 5_000)), "PNG", compress_level=1)
     with pytest.raises(BadPicture, match="too much memory"):
-        await room.fit(large, sizes=BOTH, otherwise=Shape.LANDSCAPE)
+        await room.fit(large, sizes=BOTH)
     small = saved(plain(64, 48), "PNG")
-    await room.fit(small, sizes=BOTH, otherwise=Shape.LANDSCAPE)
+    await room.fit(small, sizes=BOTH)
 
 
 async def test_whoever_is_cancelled_leaves_no_process_and_the_next_is_served(tmp_path: Path) -> None:
     room = PictureRoom(tmp_path)
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.3):
-            await room.fit(slow_jpeg(scans=50_000), sizes=BOTH, otherwise=Shape.LANDSCAPE)
+            await room.fit(slow_jpeg(scans=50_000), sizes=BOTH)
     assert readers() == []
-    await room.fit(saved(plain(64, 48), "PNG"), sizes=BOTH, otherwise=Shape.LANDSCAPE)
+    await room.fit(saved(plain(64, 48), "PNG"), sizes=BOTH)

@@ -4,7 +4,7 @@ import asyncio
 import datetime as dt
 import functools
 import logging
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -288,6 +288,7 @@ class Told:
 
     name = "apixo"
     tells_balance = True
+    aborts = True
 
     def __init__(self, answer: Submitted | Checked | int) -> None:
         self.answer: Any = answer
@@ -297,6 +298,12 @@ class Told:
 
     async def check(self, *_: object, **__: object) -> Checked:
         return self.answer
+
+    async def abort(self, *_: object, **__: object) -> bool:
+        return self.answer
+
+    def headers_for(self, url: str) -> Mapping[str, str]:
+        return {"seen": url}
 
     async def balance(self) -> int | NoAnswer:
         return self.answer

@@ -6,12 +6,14 @@ https://apixo.ai/docs/models/video/sora-2-pro; System APIs, https://apixo.ai/doc
 
 import decimal
 import json
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Annotated, Any, cast
 from urllib.parse import quote
 
 import pydantic
 
+from bot import wording
 from bot.catalogue import Model
 from bot.gateways import verdicts
 from bot.gateways.base import (
@@ -44,6 +46,7 @@ from bot.gateways.line import (
 )
 from bot.models import VideoRequest
 from bot.money import MICROS_PER_DOLLAR
+from bot.wording import SentPicture
 
 _OK = 200
 _CLIENT_ERRORS = range(400, 500)
@@ -86,23 +89,41 @@ class _Envelope(pydantic.BaseModel):
 
 
 class ApixoGateway:
-    """One APIXO key. `route` is what `provider` says for models that leave it to the operator."""
+    """One APIXO key. `route` is what `provider` says for models that leave it to the operator.
+
+    `charged` is False where failed tasks are known to take no money.
+    """
 
     tells_balance = True
+    aborts = False
 
-    def __init__(self, http: GatewayHttp, *, name: str, base_url: str, key: str, route: str) -> None:
+    def __init__(
+        self,
+        http: GatewayHttp,
+        *,
+        name: str,
+        base_url: str,
+        key: str,
+        route: str,
+        charged: bool | None = None,
+    ) -> None:
         self.name = name
+        self._charged = charged
         self._line = Line(http, base_url=base_url, key=key, headers={"Authorization": f"Bearer {key}"})
         self._route = route
 
     async def submit(
-        self, model: Model, request: VideoRequest, picture: str | None, callback_url: str | None = None
+        self,
+        model: Model,
+        request: VideoRequest,
+        picture: SentPicture | None,
+        callback_url: str | None = None,
+        *,
+        end: SentPicture | None = None,
     ) -> Submitted:
         """Order a clip; see `Gateway.submit`."""
-        reply = await self._line.post(
-            f"/generateTask/{quote(model.remote_id, safe='')}",
-            self._body(model, request, picture, callback_url),
-        )
+        body = self._body(model, wording.fields(model, request, picture, end), callback_url)
+        reply = await self._line.post(f"/generateTask/{quote(model.remote_id, safe='')}", body)
         return self._submitted(reply, request.prompt) if isinstance(reply, Reply) else reply
 
     async def check(self, model: Model, task_id: str) -> Checked:
@@ -132,19 +153,15 @@ class ApixoGateway:
         task_id = _Envelope.model_validate(json_object(callback) or {}).data.task_id
         return "" if self._line.holds_key(task_id) else task_id
 
-    def _body(
-        self, model: Model, request: VideoRequest, picture: str | None, callback_url: str | None
-    ) -> dict[str, Any]:
-        fields: dict[str, Any] = {
-            "mode": request.mode.value,
-            "prompt": request.prompt,
-            "duration": request.seconds,
-            **model.size(request).send,
-        }
-        if picture is not None:
-            fields["image_urls"] = [picture]
-        if model.watermark_field is not None:
-            fields[model.watermark_field] = not request.keep_watermark
+    async def abort(self, model: Model, task_id: str) -> bool:  # noqa: ARG002 - the protocol's
+        """APIXO documents no way to end a task."""
+        return False
+
+    def headers_for(self, url: str) -> Mapping[str, str]:  # noqa: ARG002 - the protocol's
+        """Links to clips need no key."""
+        return {}
+
+    def _body(self, model: Model, fields: dict[str, Any], callback_url: str | None) -> dict[str, Any]:
         body: dict[str, Any] = {"request_type": "async"}
         if callback_url is not None:
             body = {"request_type": "callback", "callback_url": callback_url}
@@ -198,7 +215,9 @@ class ApixoGateway:
             case "failed":
                 return Failed(
                     failure=verdicts.of_task(
-                        self._line.plain(task.fail_message), self._line.plain(task.fail_code)
+                        self._line.plain(task.fail_message),
+                        self._line.plain(task.fail_code),
+                        charged=self._charged,
                     )
                 )
             case "pending" | "processing":

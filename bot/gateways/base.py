@@ -15,6 +15,7 @@ import aiohttp
 
 from bot.catalogue import Model
 from bot.models import Clock, Failure, Picture, VideoRequest, utc_now
+from bot.wording import FilePart, SentPicture
 
 SUBMIT_SECONDS = 60.0
 CHECK_SECONDS = 30.0
@@ -29,9 +30,10 @@ HTTP_OK = range(200, 300)
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Accepted:
-    """The gateway has the task."""
+    """The gateway has the task; `finished` is set where its answer brings the clip, too."""
 
     task_id: str
+    finished: "Finished | None" = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -69,18 +71,26 @@ Submitted: TypeAlias = Accepted | NotAccepted | Refused | Lost
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Running:
-    """Still rendering, or in a state this program does not know."""
+    """Still rendering, or in a state this program does not know.
+
+    `progress` is the share that is done, from 0 to 1, and `after_seconds` how long the gateway asks to be
+    left alone; None where it does not say.
+    """
+
+    progress: float | None = None
+    after_seconds: float | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Finished:
-    """Rendered; the links lead to the clip, best first. They may be missing.
+    """Rendered; the links lead to the clip, best first, or the answer held the whole `clip`. Both may be missing.
 
     `cost_micros` is what the gateway says it took, and `took_seconds` how long, by its own stopwatch: no
     clock of another machine has a say in it. Both are None where it does not say.
     """
 
     urls: tuple[str, ...]
+    clip: bytes | None = dataclasses.field(default=None, repr=False)
     cost_micros: int | None = None
     took_seconds: float | None = None
 
@@ -128,10 +138,21 @@ class Gateway(Protocol):
         """Whether the gateway answers for free what is left of the key's money, and so if the key works."""
         ...
 
+    @property
+    def aborts(self) -> bool:
+        """Whether the gateway really ends a task that is rendering when it is asked to."""
+        ...
+
     async def submit(
-        self, model: Model, request: VideoRequest, picture: str | None, callback_url: str | None = None
+        self,
+        model: Model,
+        request: VideoRequest,
+        picture: SentPicture | None,
+        callback_url: str | None = None,
+        *,
+        end: SentPicture | None = None,
     ) -> Submitted:
-        """Order a clip, once. `picture` is a link or a data URL, as the model wants it.
+        """Order a clip, once, that begins with `picture` and ends with `end`, each as the model wants it.
 
         With `callback_url` the gateway is asked to post there when the task has ended. Never raises for
         anything the gateway or the network does.
@@ -144,6 +165,17 @@ class Gateway(Protocol):
 
     async def check(self, model: Model, task_id: str) -> Checked:
         """Look at a task, once, for free. Never raises for anything the gateway or network does."""
+        ...
+
+    async def abort(self, model: Model, task_id: str) -> bool:
+        """End a task that is rendering; return whether it surely ended. Only where `aborts`.
+
+        Never raises for anything the gateway or network does.
+        """
+        ...
+
+    def headers_for(self, url: str) -> Mapping[str, str]:
+        """Return what a clip's link has to be fetched with: nothing, but for this gateway's own routes."""
         ...
 
     async def balance(self) -> int | NoAnswer:
@@ -260,6 +292,13 @@ class GatewayHttp:
             body=json_object(raw),
             after_seconds=retry_after(response.headers, self._clock()),
         )
+
+
+async def file_part(picture: Picture) -> FilePart:
+    """Return the picture's bytes as a file."""
+    data = await asyncio.to_thread(picture.path.read_bytes)
+    suffix = picture.content_type.rpartition("/")[2]
+    return FilePart(data=data, content_type=picture.content_type, filename=f"picture.{suffix}")
 
 
 async def data_url(picture: Picture) -> str:

@@ -19,6 +19,7 @@ from bot.gateways.base import (
 )
 from bot.metrics import Metrics
 from bot.models import FailureKind, VideoRequest
+from bot.wording import SentPicture
 
 _WORDS: Mapping[type, str] = {
     Accepted: "accepted",
@@ -43,12 +44,19 @@ class MeteredGateway:
         self._metrics = metrics
         self.name = gateway.name
         self.tells_balance = gateway.tells_balance
+        self.aborts = gateway.aborts
 
     async def submit(
-        self, model: Model, request: VideoRequest, picture: str | None, callback_url: str | None = None
+        self,
+        model: Model,
+        request: VideoRequest,
+        picture: SentPicture | None,
+        callback_url: str | None = None,
+        *,
+        end: SentPicture | None = None,
     ) -> Submitted:
         """Order a clip; see `Gateway.submit`."""
-        answer = await self._gateway.submit(model, request, picture, callback_url)
+        answer = await self._gateway.submit(model, request, picture, callback_url, end=end)
         self._count("submit", answer)
         return answer
 
@@ -61,6 +69,16 @@ class MeteredGateway:
         seen = await self._gateway.check(model, task_id)
         self._count("check", seen)
         return seen
+
+    async def abort(self, model: Model, task_id: str) -> bool:
+        """End a task; see `Gateway.abort`."""
+        ended = await self._gateway.abort(model, task_id)
+        self._metrics.asked(self.name, "abort", "ended" if ended else "not ended")
+        return ended
+
+    def headers_for(self, url: str) -> Mapping[str, str]:
+        """Say what a link needs; see `Gateway.headers_for`."""
+        return self._gateway.headers_for(url)
 
     async def balance(self) -> int | NoAnswer:
         """Read the balance; see `Gateway.balance`."""

@@ -3,11 +3,13 @@
 Facts: Pixazo, Sora 2 Pro API, https://gateway.pixazo.ai/sora-video/v1
 """
 
+from collections.abc import Mapping
 from typing import Any, cast
 from urllib.parse import quote
 
 import pydantic
 
+from bot import wording
 from bot.catalogue import Model
 from bot.gateways import verdicts
 from bot.gateways.base import (
@@ -37,6 +39,7 @@ from bot.gateways.line import (
     took_by_dates,
 )
 from bot.models import FailureKind, VideoRequest
+from bot.wording import SentPicture
 
 _BAD_REQUEST = 400
 _CLIENT_ERRORS = range(400, 500)
@@ -60,12 +63,16 @@ class _Answer(pydantic.BaseModel):
 
 
 class PixazoGateway:
-    """One Pixazo subscription key."""
+    """One Pixazo subscription key. `charged` is False where failed tasks are known to take no money."""
 
     tells_balance = False
+    aborts = False
 
-    def __init__(self, http: GatewayHttp, *, name: str, base_url: str, key: str) -> None:
+    def __init__(
+        self, http: GatewayHttp, *, name: str, base_url: str, key: str, charged: bool | None = None
+    ) -> None:
         self.name = name
+        self._charged = charged
         # The page sends all three with every request.
         headers = {
             "Content-Type": "application/json",
@@ -75,17 +82,16 @@ class PixazoGateway:
         self._line = Line(http, base_url=base_url, key=key, headers=headers)
 
     async def submit(
-        self, model: Model, request: VideoRequest, picture: str | None, callback_url: str | None = None
+        self,
+        model: Model,
+        request: VideoRequest,
+        picture: SentPicture | None,
+        callback_url: str | None = None,
+        *,
+        end: SentPicture | None = None,
     ) -> Submitted:
         """Order a clip; see `Gateway.submit`."""
-        body: dict[str, Any] = {
-            "prompt": request.prompt,
-            "model": model.remote_id,
-            "seconds": request.seconds,
-            **model.size(request).send,
-        }
-        if picture is not None:
-            body["image"] = picture
+        body = wording.fields(model, request, picture, end)
         # The page's header of the queue; its body field of the same use says nothing of what is posted.
         headers = {} if callback_url is None else {"X-Webhook-URL": callback_url}
         reply = await self._line.post(model.modes[request.mode].path or "", body, headers)
@@ -96,6 +102,14 @@ class PixazoGateway:
         # Built here, never from `polling_url`: the key goes to this origin alone.
         reply = await self._line.get(f"/v2/requests/status/{quote(task_id, safe='')}")
         return self._checked(reply, task_id) if isinstance(reply, Reply) else reply
+
+    async def abort(self, model: Model, task_id: str) -> bool:  # noqa: ARG002 - the protocol's
+        """Pixazo documents no way to end a task."""
+        return False
+
+    def headers_for(self, url: str) -> Mapping[str, str]:  # noqa: ARG002 - the protocol's
+        """Links to clips need no key."""
+        return {}
 
     def named_task(self, callback: bytes) -> str:
         """Read a callback, whose body is that of a status answer; see `Gateway.named_task`."""
@@ -141,7 +155,7 @@ class PixazoGateway:
                 took = took_by_dates(answer.created_at, answer.completed_at)
                 return Finished(urls=self._line.clean(_links(answer.output)), took_seconds=took)
             case "FAILED" | "CANCELLED":
-                return Failed(failure=verdicts.of_task(words))
+                return Failed(failure=verdicts.of_task(words, charged=self._charged))
             case "ERROR":
                 # "System error — not charged", says the page's table of status values.
                 return Failed(

@@ -184,9 +184,10 @@ def _complaint(act: Act, job: Job | None) -> str:
 
 
 def _demo_settings(settings: Settings, folder: Path) -> Settings:
-    """Leave out keys, tokens, limits and the operator's models."""
+    """Leave out keys, tokens and limits."""
     return Settings.model_construct(
         data_dir=folder,
+        models_file=settings.models_file,
         default_user_monthly_limit=PLAY_MONEY * money.MICROS_PER_DOLLAR,
         timezone=settings.timezone,
     )
@@ -205,6 +206,7 @@ async def _open_demo_app(
                 _demo_settings(settings, folder),
                 picture_origins=picture_origins,
                 render_seconds=render_seconds,
+                only_play=True,
             )
             try:
                 _clear(folder)

@@ -131,6 +131,12 @@ class SandboxServer:
         """PIXAZO_BASE_URL of this sandbox."""
         return self.origin
 
+    def base_url(self, kind: str, dialect: str | None) -> str:
+        """Where the stand-in of such a gateway is."""
+        if kind == "videos":
+            return f"{self.origin}/{dialect}/v1"
+        return self.apixo_base_url if kind == "apixo" else self.pixazo_base_url
+
     def _app(self, studio: Studio, fetcher: PictureFetcher, catalogue: Catalogue) -> web.Application:
         apixo = ApixoDialect(
             studio=studio,

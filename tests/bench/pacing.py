@@ -17,7 +17,7 @@ import random
 import statistics
 import tempfile
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, cast
@@ -139,6 +139,7 @@ class MemoryGateway:
 
     name = "apixo"
     tells_balance = True
+    aborts = False
 
     def __init__(self, renderer: Renderer, sleep: Sleep) -> None:
         self._renderer = renderer
@@ -152,6 +153,8 @@ class MemoryGateway:
         request: object,  # noqa: ARG002
         picture: object,  # noqa: ARG002
         callback_url: str | None = None,
+        *,
+        end: object = None,  # noqa: ARG002
     ) -> Submitted:
         await self._sleep(LATENCY_SECONDS)
         task_id = self._renderer.accept() if self._renderer.takes() else None
@@ -176,6 +179,12 @@ class MemoryGateway:
         if task.fails:
             return Failed(failure=Failure(kind=FailureKind.PROMPT_REFUSED, detail="no"))
         return Finished(urls=("https://cdn.example/clip.mp4",), took_seconds=task.ends_at - task.submitted_at)
+
+    async def abort(self, model: object, task_id: str) -> bool:  # noqa: ARG002 - as in `Gateway`
+        return False
+
+    def headers_for(self, url: str) -> Mapping[str, str]:  # noqa: ARG002
+        return {}
 
     async def balance(self) -> int:
         return 10**9
@@ -258,7 +267,7 @@ class Silence:
     async def write_directly(self, job: Job) -> None:
         pass
 
-    async def picture_link(self, job: Job) -> str | None:  # noqa: ARG002
+    async def picture_links(self, job: Job) -> list[str] | None:  # noqa: ARG002
         return None
 
     async def turn_to_edit(self) -> None:
@@ -438,7 +447,7 @@ async def some_ground(clock: Clock, sleep: Sleep, **changed: Any) -> AsyncGenera
         await put_fresh_database(Path(folder))
         settings = Settings(data_dir=Path(folder), apixo_api_key=SecretStr("a key"), **changed)
         async with open_ground(
-            settings, clock=clock, sleep=sleep, picture_origins=None, render_seconds=1.0
+            settings, clock=clock, sleep=sleep, picture_origins=None, render_seconds=1.0, only_play=False
         ) as ground:
             yield ground
 
