@@ -71,7 +71,7 @@ async def test_the_offer_that_was_chosen_is_ordered_at_its_price(world: World) -
 
 
 async def test_no_more_than_25_offers_fit_with_names_as_long_as_they_may_be(tmp_path: Path) -> None:
-    models = MANY + f'\n[models."{"x" * 80}"]\nlike = "apixo/sora-2-pro"'
+    models = MANY + f'\n[models."apixo/{"x" * 74}"]\nlike = "apixo/sora-2-pro"'
     async with world_with(tmp_path, models) as world:
         shown = await opened(world, picture())
         assert len(offered(shown)) == 25

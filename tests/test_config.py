@@ -31,8 +31,7 @@ def test_nothing_has_to_be_set_but_the_token_to_run() -> None:
     settings = Settings.read()
 
     assert (settings.discord_token, settings.apixo_api_key, settings.pixazo_api_key) == (None, None, None)
-    assert str(settings.apixo_base_url).endswith("/api/v1")
-    assert str(settings.pixazo_base_url) == "https://gateway.pixazo.ai/"
+    assert (settings.apixo_base_url, settings.pixazo_base_url) == (None, None)
     assert (settings.apixo_route, settings.data_dir, settings.keep_days) == ("auto", Path("data"), 30)
     assert (settings.models_file, settings.default_model, settings.trusted_hosts) == (None, None, ())
     assert (settings.default_user_monthly_limit, settings.operator_monthly_limit) == (10_000_000, None)

@@ -209,8 +209,10 @@ async def test_staff_learn_that_the_database_cannot_be_read_and_not_why(books: B
 
 async def test_a_gateway_that_no_model_is_of_is_told_as_that(tmp_path: Path, books: Books) -> None:
     models = tmp_path / "models.toml"
-    models.write_text('[models."pixazo/sora-2-pro"]\ngateway = "apixo"\n')
-    gateway: Any = Silent("pixazo", tells_balance=False)
+    models.write_text(
+        '[gateways.studio]\nkind = "videos"\ndialect = "sglang"\nbase_url = "http://127.0.0.1:1/v1"\n'
+    )
+    gateway: Any = Silent("studio", tells_balance=False)
     availability = Availability(
         Catalogue.load(models),
         OutageStore(books.database),
@@ -221,11 +223,11 @@ async def test_a_gateway_that_no_model_is_of_is_told_as_that(tmp_path: Path, boo
         clock=lambda: NOON,
     )
 
-    found = await doctor(books, {"pixazo": gateway}, availability=availability).of_machine()
+    found = await doctor(books, {"studio": gateway}, availability=availability).of_machine()
 
-    (told,) = [one for one in found if "pixazo" in one.what]
+    (told,) = [one for one in found if "studio" in one.what]
     assert told.level is Level.WARN
-    assert told.what == "No model is of the gateway pixazo, so its key could not be tried."
+    assert told.what == "No model is of the gateway studio, so its key could not be tried."
     assert "MODELS_FILE" in told.do
 
 
