@@ -89,8 +89,8 @@ HAS_NOT = {
     "no seconds": ({"seconds": 0}, "makes clips of 10 or 15 seconds, not 0"),
     "quality": ({"quality": "720p"}, "has no choice of quality"),
     "seconds of another model": ({"seconds": 10, "model": PRO}, "makes clips of 4, 8 or 12 seconds, not 10"),
-    "watermark": ({"keep_watermark": True, "model": PRO}, "has no watermark option"),
-    "no watermark": ({"keep_watermark": False, "model": PRO}, "has no watermark option"),
+    "watermark": ({"keep_watermark": True, "model": PRO}, "has no watermark to keep or leave out. These have: apixo/sora-2"),
+    "no watermark": ({"keep_watermark": False, "model": PRO}, "has no watermark to keep or leave out. These have: apixo/sora-2"),
 }
 
 

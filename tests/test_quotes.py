@@ -146,11 +146,11 @@ async def test_the_picture_of_a_quote_is_kept_until_it_is_confirmed(world: World
 
 async def test_a_quote_fits_however_many_models_there_are(tmp_path: Path) -> None:
     models = MANY + "".join(
-        f'\n[models."{number}{"x" * 79}"]\nlike = "{PRO}"\nseconds = {list(range(1, 60))}'
+        f'\n[models."apixo/{number}{"x" * 73}"]\nlike = "{PRO}"\nseconds = {list(range(1, 60))}'
         for number in range(5)
     )
     async with world_with(tmp_path, models) as world:
-        quote = await quoted(world, model=f"0{'x' * 79}")
+        quote = await quoted(world, model=f"apixo/0{'x' * 73}")
         assert len(quote.response.content) <= 2000
         assert "1 s $0.45" in quote.response.content
 
