@@ -17,6 +17,7 @@ from bot.card_desk import CardDesk
 from bot.caretaker import Caretaker
 from bot.charts import Charts
 from bot.client import SoraBot
+from bot.clip_room import ClipRoom
 from bot.config import Settings
 from bot.cooldown import Cooldown
 from bot.deletions import Deletions
@@ -406,6 +407,7 @@ def _wire_way(ground: Ground, bot: SoraBot, stack: contextlib.AsyncExitStack) ->
         clock=clock,
         sleep=sleep,
     )
+    clips = ClipRoom(ground.folder.clips, fetcher=ground.fetcher, gateways=ground.gateways)
     submitter = Submitter(
         store=store,
         catalogue=catalogue,
@@ -413,6 +415,7 @@ def _wire_way(ground: Ground, bot: SoraBot, stack: contextlib.AsyncExitStack) ->
         lanes=lanes,
         gate=gate,
         callbacks=ground.callbacks,
+        clips=clips,
         desk=desk,
         acts=acts,
         clock=clock,
@@ -436,13 +439,12 @@ def _wire_way(ground: Ground, bot: SoraBot, stack: contextlib.AsyncExitStack) ->
         gate=gate,
         submitter=submitter,
         watcher=watcher,
-        fetcher=ground.fetcher,
+        clips=clips,
         channels=delivery,
         desk=desk,
         acts=acts,
         stories=stories,
         health=ground.health,
-        clips=ground.folder.clips,
         clock=clock,
         sleep=sleep,
     )

@@ -9,9 +9,10 @@ from bot.acts import ANSWER_GRACE_SECONDS, SUBMIT_GRACE_SECONDS, Acts
 from bot.callbacks import Callbacks
 from bot.card_desk import CardDesk
 from bot.catalogue import Catalogue
+from bot.clip_room import ClipRoom
 from bot.errors import StorageTrouble
 from bot.gate import Gate, Ready
-from bot.gateways.base import Accepted, Gateway, Lost, NotAccepted, Refused, Submitted
+from bot.gateways.base import Accepted, Finished, Gateway, Lost, NotAccepted, Refused, Submitted
 from bot.lane import Lane
 from bot.models import Clock, FailureKind, Job, Sleep
 from storage.jobs import JobStore
@@ -43,6 +44,7 @@ class Submitter:
         lanes: Mapping[str, Lane],
         gate: Gate,
         callbacks: Callbacks,
+        clips: ClipRoom,
         desk: CardDesk,
         acts: Acts,
         clock: Clock,
@@ -54,6 +56,7 @@ class Submitter:
         self._lanes = lanes
         self._gate = gate
         self._callbacks = callbacks
+        self._clips = clips
         self._desk = desk
         self._acts = acts
         self._clock = clock
@@ -84,10 +87,12 @@ class Submitter:
     async def _write_down(self, job: Job, answer: Submitted) -> None:
         job_id, now = job.job_id, self._clock()
         match answer:
-            case Accepted(task_id=task_id):
+            case Accepted(task_id=task_id, finished=finished):
                 log.info("the gateway took it", extra={"task_id": task_id})
                 self._lanes[job.request.model].answered()
                 await self._insist(lambda: self._store.submit_accepted(job_id, task_id, now=now))
+                if finished is not None:
+                    await self._insist(lambda: self._take(job, finished))
                 await self._gate.accepted(job)
             case Lost(detail=detail):
                 await self._insist(lambda: self._store.lose_sight(job_id, detail, now=now))
@@ -96,6 +101,13 @@ class Submitter:
                 await self._gate.refused(job, failure)
             case NotAccepted():
                 await self._put_back(job, answer)
+
+    async def _take(self, job: Job, finished: Finished) -> None:
+        """Write down what came with the answer: the task has ended already."""
+        if finished.clip is not None:
+            await self._clips.keep(job, finished.clip)
+        cost, now = finished.cost_micros, self._clock()
+        await self._store.rendered(job.job_id, finished.urls, cost_micros=cost, now=now)
 
     async def _put_back(self, job: Job, answer: NotAccepted) -> None:
         """Let the job wait and try again, or end it where it did so often or long enough."""

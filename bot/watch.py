@@ -95,7 +95,7 @@ def _verdict(
         case Missing(detail=detail):
             is_hopeless = row >= pacing.MOST_MISSING_LOOKS
             return Lost(detail=f"the gateway does not know the task: {detail}") if is_hopeless else None
-        case Finished(urls=()):
+        case Finished(urls=(), clip=None):
             failure = Failure(kind=FailureKind.NO_OUTPUT)
             return Failed(failure=failure) if row >= pacing.MOST_EMPTY_LOOKS else None
         case Finished() | Failed():

@@ -6,17 +6,17 @@ import datetime as dt
 import itertools
 import logging
 from collections.abc import Awaitable, Coroutine, Mapping
-from pathlib import Path
 from typing import Any, Protocol
 
 from bot import logs, pacing
 from bot.acts import EDIT_GRACE_SECONDS, POST_GRACE_SECONDS, Acts
 from bot.card_desk import CardDesk
 from bot.catalogue import Catalogue
+from bot.clip_room import ClipRoom
 from bot.errors import ChannelClosed, DiscordTrouble, StorageTrouble
 from bot.gate import CardGone, Gate
 from bot.gateways.base import Failed, Finished, Lost
-from bot.gateways.download import ClipFetcher, FetchError
+from bot.gateways.download import FetchError
 from bot.health import Health
 from bot.lane import Lane
 from bot.models import Clock, Failure, FailureKind, Job, Sleep, Stage
@@ -73,13 +73,12 @@ class JobWorker:
         gate: Gate,
         submitter: Submitter,
         watcher: Watcher,
-        fetcher: ClipFetcher,
+        clips: ClipRoom,
         channels: Channels,
         desk: CardDesk,
         acts: Acts,
         stories: Stories,
         health: Health,
-        clips: Path,
         clock: Clock,
         sleep: Sleep,
     ) -> None:
@@ -89,13 +88,12 @@ class JobWorker:
         self._gate = gate
         self._submitter = submitter
         self._watcher = watcher
-        self._fetcher = fetcher
+        self._clips = clips
         self._channels = channels
         self._desk = desk
         self._acts = acts
         self._stories = stories
         self._health = health
-        self._clips = clips
         self._clock = clock
         self._sleep = sleep
         self._arrivals: asyncio.Queue[Job] = asyncio.Queue()
@@ -300,7 +298,9 @@ class JobWorker:
             return self._acts.finish(self._tell_late(job, next(attempts)), grace_seconds=POST_GRACE_SECONDS)
 
         match await self._watcher.last_word(job, when_late=when_late):
-            case Finished(urls=urls, cost_micros=cost, took_seconds=took):
+            case Finished(urls=urls, clip=clip, cost_micros=cost, took_seconds=took):
+                if clip is not None:
+                    await self._clips.keep(job, clip)
                 ready_at = (job.submitted_at or job.created_at) + dt.timedelta(seconds=took) if took else None
                 await self._store.rendered(
                     job.job_id, urls, cost_micros=cost, ready_at=ready_at, now=self._clock()
@@ -315,12 +315,11 @@ class JobWorker:
         link_hours = self._models[job.request.model].link_hours
         promised_until = (job.submitted_at or job.created_at) + dt.timedelta(hours=link_hours)
         deadline = max(promised_until, self._clock() + LEAST_FETCHING)
-        clip = self._clips / f"{job.job_id}.mp4"
         urls = job.result_urls
         tries = bad = 0
         while True:
             try:
-                await self._fetcher.fetch(urls, clip)
+                clip = await self._clips.fetch(job, urls)
             except FetchError as error:
                 tries += 1
                 bad += error.lasting

@@ -76,6 +76,7 @@ LAYERS = [
         "bot.wishes",
         "bot.availability",
         "bot.gateways.*",
+        "bot.clip_room",
         "bot.readiness",
         "bot.scrape",
     ],

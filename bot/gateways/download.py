@@ -7,9 +7,9 @@ import logging
 import os
 import re
 import socket
-from collections.abc import AsyncGenerator, Collection, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Self
+from typing import Self, TypeAlias
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
@@ -31,6 +31,9 @@ _HEAD_BYTES = 12
 _MOST_PIECE = 256 * 1024
 _MOST_DETAIL = 200
 
+HeadersFor: TypeAlias = Callable[[str], Mapping[str, str]]
+"""What a link has to be fetched with, asked anew at every redirect: a key goes to its own gateway alone."""
+
 # The part of IPv6 that is public at all: https://www.iana.org/assignments/ipv6-address-space
 _GLOBAL_UNICAST = ipaddress.IPv6Network("2000::/3")
 # Translators there reach IPv4 addresses, private ones too: RFC 6052, https://www.rfc-editor.org/rfc/rfc6052
@@ -43,6 +46,11 @@ class FetchError(Exception):
     def __init__(self, detail: str, *, lasting: bool) -> None:
         super().__init__(detail)
         self.lasting = lasting
+
+
+def no_headers(_url: str) -> Mapping[str, str]:
+    """Links need nothing."""
+    return {}
 
 
 class ClipFetcher:
@@ -78,7 +86,7 @@ class ClipFetcher:
     async def __aexit__(self, *_: object) -> None:
         await self._session.close()
 
-    async def fetch(self, urls: Sequence[str], target: Path) -> None:
+    async def fetch(self, urls: Sequence[str], target: Path, *, headers_for: HeadersFor = no_headers) -> None:
         """Stream the first link that leads to an MP4 into `target`, which appears whole or not at all.
 
         Raises:
@@ -88,7 +96,7 @@ class ClipFetcher:
         problems: list[FetchError] = []
         for url in urls:
             try:
-                await self._fetch(url, target)
+                await self._fetch(url, target, headers_for)
             except FetchError as error:
                 log.warning("clip link failed: %s", error)
                 problems.append(error)
@@ -99,10 +107,10 @@ class ClipFetcher:
             lasting=all(problem.lasting for problem in problems),
         )
 
-    async def _fetch(self, url: str, target: Path) -> None:
+    async def _fetch(self, url: str, target: Path, headers_for: HeadersFor) -> None:
         part = target.with_name(f"{target.name}.part")
         try:
-            async with asyncio.timeout(self._most_seconds), self._open(url) as response:
+            async with asyncio.timeout(self._most_seconds), self._open(url, headers_for) as response:
                 await self._stream(response, part)
             await asyncio.to_thread(part.replace, target)
         except TimeoutError as error:
@@ -122,12 +130,13 @@ class ClipFetcher:
                 part.unlink(missing_ok=True)
 
     @contextlib.asynccontextmanager
-    async def _open(self, url: str) -> AsyncGenerator[aiohttp.ClientResponse]:
+    async def _open(self, url: str, headers_for: HeadersFor) -> AsyncGenerator[aiohttp.ClientResponse]:
         """Open the link, following its redirects by hand: each has to lead to an allowed place."""
         address = URL(url)
         for _ in range(MOST_REDIRECTS + 1):
             self._check(address)
-            async with self._session.get(address, allow_redirects=False) as response:
+            request = self._session.get(address, headers=headers_for(str(address)), allow_redirects=False)
+            async with request as response:
                 if response.status == _WHOLE_FILE:
                     yield response
                     return

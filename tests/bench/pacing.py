@@ -280,8 +280,8 @@ class Silence:
 class Clips:
     """Every link leads to a clip."""
 
-    async def fetch(self, urls: tuple[str, ...], clip: Path) -> None:
-        pass
+    async def fetch(self, job: Job, _: tuple[str, ...]) -> Path:
+        return Path(f"{job.job_id}.mp4")
 
 
 class JobIds:
@@ -304,6 +304,7 @@ async def open_way(
     """Wire the way of a job as `bot/app.py` does, with a Discord and clips that cost nothing."""
     clock, sleep, store, silence, acts = ground.clock, ground.sleep, ground.store, Silence(), Acts()
     gateways = {"apixo": gateway}
+    clips = cast("Any", Clips())
     lanes = {PRO: Lane(PRO, ground.catalogue.models[PRO].limits, clock=clock, sleep=sleep)}
     desk = CardDesk(
         silence,
@@ -346,19 +347,19 @@ async def open_way(
             lanes=lanes,
             gate=gate,
             callbacks=cast("Any", callbacks),
+            clips=clips,
             desk=desk,
             acts=acts,
             clock=clock,
             sleep=sleep,
         ),
         watcher=watcher,
-        fetcher=cast("Any", Clips()),
+        clips=clips,
         channels=silence,
         desk=desk,
         acts=acts,
         stories=stories,
         health=ground.health,
-        clips=ground.folder.clips,
         clock=clock,
         sleep=sleep,
     )
