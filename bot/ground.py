@@ -147,8 +147,7 @@ async def open_ground(
 
 async def known_times(database: Database, catalogue: Catalogue) -> TimeTable:
     """Read how long tasks took."""
-    lengths = [(name, seconds) for name, model in catalogue.models.items() for seconds in model.seconds]
-    return TimeTable(catalogue, await TimeStore(database).recent(lengths, most=MOST_TIMES))
+    return TimeTable(catalogue, await TimeStore(database).recent(most=MOST_TIMES))
 
 
 async def _check_open_jobs(store: JobStore, catalogue: Catalogue) -> None:
