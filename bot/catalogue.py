@@ -330,6 +330,8 @@ def _gateway(entry: Entry) -> GatewaySpec:
         raise SettingsError(
             f"{entry.where} dialect: {spec.dialect!r} is unknown; there are {_or(tuple(DIALECTS))}"
         )
+    if spec.models_url is not None and spec.kind != "apixo":
+        raise SettingsError(f"{entry.where} models_url: belongs to kind apixo, not to {spec.kind}")
     if spec.base_url is None and not spec.play:
         raise SettingsError(f"{entry.where} base_url: is missing; say where the gateway is")
     return spec

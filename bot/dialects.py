@@ -16,7 +16,7 @@ class Dialect:
     order: `json`, `multipart`, or `multipart-with-file` where JSON will do for an order without a picture.
     `results` are the places of the clip in the order they are tried: `content` is the route, anything else
     a path of keys into the answer. `aborts` says that DELETE really ends a task that is running. `cost` is
-    the path of keys to the dollars a task took.
+    the path of keys to the dollars a task took. `models` is the route of the list of its models.
     """
 
     encoding: Literal["json", "multipart", "multipart-with-file"]
@@ -24,6 +24,7 @@ class Dialect:
     results: tuple[str, ...]
     aborts: bool = False
     cost: str | None = None
+    models: str = "/models"
 
 
 DIALECTS: Mapping[str, Dialect] = MappingProxyType(
@@ -78,6 +79,7 @@ DIALECTS: Mapping[str, Dialect] = MappingProxyType(
             ),
             results=("content", "urls", "unsigned_urls"),
             cost="usage.cost",
+            models="/videos/models",
         ),
     }
 )

@@ -233,7 +233,8 @@ class GatewaySpec(Table):
 
     `key_env` names the variable that holds the key, and is empty where none is needed. A gateway of `play`
     costs play money: it is for rehearsals, and the sandbox serves it where it has no `base_url`.
-    `failures_are_free` says that it documents to take no money for tasks that fail. `limits` are the
+    `failures_are_free` says that it documents to take no money for tasks that fail. `models_url` is a public
+    list of the models of an `apixo` gateway; others are asked at their own address. `limits` are the
     operator's, over all that is ordered with this key: "day 20, month 200".
     """
 
@@ -244,6 +245,7 @@ class GatewaySpec(Table):
     dialect: str | None = None
     play: pydantic.StrictBool = False
     failures_are_free: pydantic.StrictBool = False
+    models_url: pydantic.HttpUrl | None = None
     limits: str = ""
     where: str  # it stands: begins the line that finds fault with it
     is_shipped: bool

@@ -26,6 +26,7 @@ LAYERS = [
         "bot.dialects",
         "bot.catalogue",
         "bot.wording",
+        "bot.inventory",
         "bot.offers",
         "bot.quotas",
         "bot.shares",

@@ -30,6 +30,7 @@ from bot.gateways.base import (
 )
 from bot.gateways.metered import MeteredGateway
 from bot.health import Health
+from bot.inventory import Inventory
 from bot.metrics import Metrics, discord_kind
 from bot.models import Account, Failure, FailureKind, Mode, Shape, Stage, Step, VideoRequest, utc_now
 from bot.readiness import Readiness
@@ -288,9 +289,10 @@ class Told:
 
     name = "apixo"
     tells_balance = True
+    tells_models = True
     aborts = True
 
-    def __init__(self, answer: Submitted | Checked | int) -> None:
+    def __init__(self, answer: Submitted | Checked | int | Inventory) -> None:
         self.answer: Any = answer
 
     async def submit(self, *_: object, **__: object) -> Submitted:
@@ -306,6 +308,9 @@ class Told:
         return {"seen": url}
 
     async def balance(self) -> int | NoAnswer:
+        return self.answer
+
+    async def inventory(self) -> Inventory | Missing | NoAnswer:
         return self.answer
 
     def named_task(self, callback: bytes) -> str:
@@ -332,10 +337,12 @@ _LIMITED = Failure(kind=FailureKind.RATE_LIMITED)
         ("check", NoAnswer(detail="?", limited=True), "limited"),
         ("balance", 5, "told"),
         ("balance", NoAnswer(detail="?"), "no answer"),
+        ("inventory", Inventory(models={}), "told"),
+        ("inventory", Missing(detail="?"), "missing"),
     ],
 )
 async def test_each_answer_of_a_gateway_is_passed_on_and_counted(
-    request_kind: str, answer: Submitted | Checked | int, outcome: str
+    request_kind: str, answer: Submitted | Checked | int | Inventory, outcome: str
 ) -> None:
     metrics, model = Metrics(), Catalogue.load(None).models[MODEL]
     gateway: Gateway = MeteredGateway(Told(answer), metrics)
@@ -346,6 +353,8 @@ async def test_each_answer_of_a_gateway_is_passed_on_and_counted(
             given = await gateway.submit(model, order, None)
         case "check":
             given = await gateway.check(model, "t")
+        case "inventory":
+            given = await gateway.inventory()
         case _:
             given = await gateway.balance()
 

@@ -15,7 +15,7 @@ import pydantic
 
 from bot import wording
 from bot.catalogue import Model
-from bot.gateways import verdicts
+from bot.gateways import listing, verdicts
 from bot.gateways.base import (
     HTTP_OK,
     Accepted,
@@ -44,6 +44,7 @@ from bot.gateways.line import (
     rate_limited,
     took_by_milliseconds,
 )
+from bot.inventory import Inventory
 from bot.models import VideoRequest
 from bot.money import MICROS_PER_DOLLAR
 from bot.wording import SentPicture
@@ -91,7 +92,8 @@ class _Envelope(pydantic.BaseModel):
 class ApixoGateway:
     """One APIXO key. `route` is what `provider` says for models that leave it to the operator.
 
-    `charged` is False where failed tasks are known to take no money.
+    `charged` is False where failed tasks are known to take no money. `models_url` is the public list of its
+    models, and empty where there is none.
     """
 
     tells_balance = True
@@ -106,8 +108,11 @@ class ApixoGateway:
         key: str,
         route: str,
         charged: bool | None = None,
+        models_url: str = "",
     ) -> None:
         self.name = name
+        self.tells_models = bool(models_url)
+        self._models_url = models_url
         self._charged = charged
         self._line = Line(http, base_url=base_url, key=key, headers={"Authorization": f"Bearer {key}"})
         self._route = route
@@ -147,6 +152,11 @@ class ApixoGateway:
             return NoAnswer(detail=f"{code or 'no readable answer'}: {words}", failure=failure)
         micros = _micros(envelope.number)
         return NoAnswer(detail=f"no amount of money: {words}") if micros is None else micros
+
+    async def inventory(self) -> Inventory | Missing | NoAnswer:
+        """Read the public list of models, without the key; see `Gateway.inventory`."""
+        reply = await self._line.get_list(self._models_url)
+        return listing.read(reply, self._line) if isinstance(reply, Reply) else reply
 
     def named_task(self, callback: bytes) -> str:
         """Read a callback, whose body is that of a status answer; see `Gateway.named_task`."""

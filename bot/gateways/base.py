@@ -14,12 +14,14 @@ from typing import Any, Protocol, Self, TypeAlias, cast
 import aiohttp
 
 from bot.catalogue import Model
+from bot.inventory import Inventory
 from bot.models import Clock, Failure, Picture, VideoRequest, utc_now
 from bot.wording import FilePart, SentPicture
 
 SUBMIT_SECONDS = 60.0
 CHECK_SECONDS = 30.0
 MOST_REPLY_BYTES = 1024 * 1024
+MOST_LIST_BYTES = 4 * 1024 * 1024  # of a list of models, which grows with what a gateway sells
 MOST_PAUSE_SECONDS = 3600.0
 
 HTTP_OK = range(200, 300)
@@ -185,6 +187,18 @@ class Gateway(Protocol):
         """
         ...
 
+    @property
+    def tells_models(self) -> bool:
+        """Whether there may be a list of the models it has, to be asked for free."""
+        ...
+
+    async def inventory(self) -> Inventory | Missing | NoAnswer:
+        """Ask, for free, which models it has; Missing where it has no such list. Only where `tells_models`.
+
+        Never raises for anything the gateway or network does.
+        """
+        ...
+
 
 class NotSent(Exception):
     """No byte of the request left this machine."""
@@ -268,7 +282,12 @@ class GatewayHttp:
             raise (NoReply if way.connected else NotSent)(_told(error)) from error
 
     async def get(
-        self, url: str, *, headers: Mapping[str, str], params: Mapping[str, str] | None = None
+        self,
+        url: str,
+        *,
+        headers: Mapping[str, str],
+        params: Mapping[str, str] | None = None,
+        most_bytes: int = MOST_REPLY_BYTES,
     ) -> Reply:
         """Send a free request.
 
@@ -280,12 +299,12 @@ class GatewayHttp:
         )
         try:
             async with request as response:
-                return await self._read(response)
+                return await self._read(response, most_bytes)
         except (aiohttp.ClientError, OSError, ValueError) as error:
             raise NoReply(_told(error)) from error
 
-    async def _read(self, response: aiohttp.ClientResponse) -> Reply:
-        raw = await _whole(response)
+    async def _read(self, response: aiohttp.ClientResponse, most_bytes: int = MOST_REPLY_BYTES) -> Reply:
+        raw = await _whole(response, most_bytes)
         return Reply(
             status=response.status,
             text=raw.decode("utf-8", "replace"),
@@ -332,13 +351,13 @@ def _told(error: Exception) -> str:
     )
 
 
-async def _whole(response: aiohttp.ClientResponse) -> bytes:
+async def _whole(response: aiohttp.ClientResponse, most_bytes: int) -> bytes:
     """Return the body; nothing where it is cut short or longer than anything a gateway has to say."""
     body = bytearray()
     try:
         async for chunk in response.content.iter_chunked(65536):
             body += chunk
-            if len(body) > MOST_REPLY_BYTES:
+            if len(body) > most_bytes:
                 response.close()
                 return b""
     except (aiohttp.ClientError, OSError):

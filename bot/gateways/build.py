@@ -55,8 +55,16 @@ def client(spec: GatewaySpec, http: GatewayHttp, *, base_url: str, key: str, rou
     charged = False if spec.failures_are_free else None
     match spec.kind:
         case "apixo":
+            # The public list is that of the catalogue's address, and says nothing of another one.
+            is_there = spec.models_url is not None and base_url == str(spec.base_url)
             return ApixoGateway(
-                http, name=spec.name, base_url=base_url, key=key, route=route, charged=charged
+                http,
+                name=spec.name,
+                base_url=base_url,
+                key=key,
+                route=route,
+                charged=charged,
+                models_url=str(spec.models_url) if is_there else "",
             )
         case "pixazo":
             return PixazoGateway(http, name=spec.name, base_url=base_url, key=key, charged=charged)

@@ -10,6 +10,7 @@ import pydantic
 from bot import text
 from bot.gateways import verdicts
 from bot.gateways.base import (
+    MOST_LIST_BYTES,
     GatewayHttp,
     Lost,
     Missing,
@@ -68,6 +69,18 @@ class Line:
         """Send a free request."""
         try:
             return await self._http.get(self._base_url + path, headers=self._headers, params=params)
+        except NoReply as error:
+            return NoAnswer(detail=self.plain(str(error)))
+
+    async def get_list(self, path: str) -> Reply | NoAnswer:
+        """Ask for a list of models; an address of its own is public, and is asked without the key."""
+        is_public = path.startswith(("https://", "http://"))
+        try:
+            return await self._http.get(
+                path if is_public else self._base_url + path,
+                headers={} if is_public else self._headers,
+                most_bytes=MOST_LIST_BYTES,
+            )
         except NoReply as error:
             return NoAnswer(detail=self.plain(str(error)))
 

@@ -17,6 +17,7 @@ from bot.gateways.base import (
     Running,
     Submitted,
 )
+from bot.inventory import Inventory
 from bot.metrics import Metrics
 from bot.models import FailureKind, VideoRequest
 from bot.wording import SentPicture
@@ -32,6 +33,7 @@ _WORDS: Mapping[type, str] = {
     Missing: "missing",
     NoAnswer: "no answer",
     int: "told",
+    Inventory: "told",
 }
 _LIMITED = "limited"  # the gateway answered 429
 
@@ -44,6 +46,7 @@ class MeteredGateway:
         self._metrics = metrics
         self.name = gateway.name
         self.tells_balance = gateway.tells_balance
+        self.tells_models = gateway.tells_models
         self.aborts = gateway.aborts
 
     async def submit(
@@ -86,7 +89,13 @@ class MeteredGateway:
         self._count("balance", told)
         return told
 
-    def _count(self, request: str, answer: Submitted | Checked | int) -> None:
+    async def inventory(self) -> Inventory | Missing | NoAnswer:
+        """Read the list of models; see `Gateway.inventory`."""
+        told = await self._gateway.inventory()
+        self._count("inventory", told)
+        return told
+
+    def _count(self, request: str, answer: Submitted | Checked | int | Inventory) -> None:
         is_limited = (isinstance(answer, NoAnswer) and answer.limited) or (
             isinstance(answer, NotAccepted) and answer.failure.kind is FailureKind.RATE_LIMITED
         )

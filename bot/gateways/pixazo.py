@@ -66,6 +66,7 @@ class PixazoGateway:
     """One Pixazo subscription key. `charged` is False where failed tasks are known to take no money."""
 
     tells_balance = False
+    tells_models = False
     aborts = False
 
     def __init__(
@@ -119,6 +120,10 @@ class PixazoGateway:
     async def balance(self) -> NoAnswer:
         """Pixazo documents no free question: only an order tells whether the key works."""
         return NoAnswer(detail="Pixazo tells no balance")
+
+    async def inventory(self) -> NoAnswer:
+        """Pixazo documents no list of its models."""
+        return NoAnswer(detail="Pixazo tells no models")
 
     def _submitted(self, reply: Reply, prompt: str) -> Submitted:
         answer = _Answer.model_validate(reply.body or {})

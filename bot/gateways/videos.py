@@ -4,7 +4,8 @@ from collections.abc import Mapping
 
 from bot.catalogue import Model
 from bot.dialects import Dialect
-from bot.gateways.base import Checked, GatewayHttp, NoAnswer, Submitted
+from bot.gateways.base import Checked, GatewayHttp, Missing, NoAnswer, Submitted
+from bot.inventory import Inventory
 from bot.models import VideoRequest
 from bot.wording import SentPicture
 
@@ -13,6 +14,7 @@ class VideosGateway:
     """One server and the key it is asked with, which may be empty."""
 
     tells_balance = False
+    tells_models = True
 
     def __init__(
         self,
@@ -58,3 +60,7 @@ class VideosGateway:
     async def balance(self) -> NoAnswer:
         """No dialect tells one."""
         return NoAnswer(detail="this server tells no balance")
+
+    async def inventory(self) -> Inventory | Missing | NoAnswer:
+        """Read the list of models; see `Gateway.inventory`."""
+        raise NotImplementedError

@@ -139,6 +139,7 @@ class MemoryGateway:
 
     name = "apixo"
     tells_balance = True
+    tells_models = False
     aborts = False
 
     def __init__(self, renderer: Renderer, sleep: Sleep) -> None:
@@ -188,6 +189,9 @@ class MemoryGateway:
 
     async def balance(self) -> int:
         return 10**9
+
+    async def inventory(self) -> Missing:
+        return Missing(detail="no list")
 
     def named_task(self, callback: bytes) -> str:
         return callback.decode()
