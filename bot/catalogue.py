@@ -52,6 +52,7 @@ class Model(Table):
     noted_on: dt.date
     source: str
     seconds: Annotated[tuple[Positive, ...], pydantic.Field(min_length=1)]
+    default_seconds: Positive | None = None
     prompt_limit: Positive
     link_hours: Positive = 24
     route: str | None = None
@@ -80,10 +81,13 @@ class Model(Table):
         return tuple(shape for shape in Shape if shape in made)
 
     def shapes_of(self, mode: Mode) -> tuple[Shape, ...]:
-        """Return the shapes it makes in a mode; where that has no word for them, a picture decides."""
+        """Return the shapes it makes in a mode; where that has no words for them, those that it makes at all.
+
+        One shape is no choice: then a clip lies as its picture does.
+        """
         for sizes in (self._sizes[mode], [size for sizes in self._sizes.values() for size in sizes]):
             named = {size.shape for size in sizes} - {None}
-            if named:
+            if len(named) > 1 or (named and sizes is self._sizes[mode]):
                 return tuple(shape for shape in Shape if shape in named)
         return _AS_THE_PICTURE if mode is Mode.IMAGE else _AS_MOST
 
@@ -219,7 +223,7 @@ class Model(Table):
             model=self.model_id,
             mode=mode,
             prompt=prompt,
-            seconds=seconds or min(self.seconds),
+            seconds=seconds or self.default_seconds or min(self.seconds),
             shape=shape or shapes[0],
             quality=quality or next(iter(self.qualities), None),
             keep_watermark=bool(keep_watermark) if self.watermark_field else None,
@@ -273,6 +277,8 @@ class Model(Table):
     def _can_be_asked(self) -> "Model":
         if len(set(self.seconds)) != len(self.seconds):
             raise ValueError("seconds: each length once")
+        if self.default_seconds is not None and self.default_seconds not in self.seconds:
+            raise ValueError("default_seconds: is none of `seconds`")
         if len(self.seconds) > 1 and self.asking.length is None:
             raise ValueError("request.length: is missing; there is more than one length to ask for")
         if Mode.IMAGE in self.modes:
