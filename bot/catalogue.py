@@ -85,9 +85,10 @@ class Model(Table):
 
         One shape is no choice: then a clip lies as its picture does.
         """
-        for sizes in (self._sizes[mode], [size for sizes in self._sizes.values() for size in sizes]):
-            named = {size.shape for size in sizes} - {None}
-            if len(named) > 1 or (named and sizes is self._sizes[mode]):
+        anywhere = [size for sizes in self._sizes.values() for size in sizes]
+        for rows, fewest in ((self._sizes[mode], 1), (anywhere, 2)):
+            named = {row.shape for row in rows} - {None}
+            if len(named) >= fewest:
                 return tuple(shape for shape in Shape if shape in named)
         return _AS_THE_PICTURE if mode is Mode.IMAGE else _AS_MOST
 
