@@ -30,10 +30,14 @@ class Shape(StrEnum):
     CINEMA = "21:9"
 
     @property
+    def proportion(self) -> str:
+        """Width and height, as in 16:9."""
+        return {"landscape": "16:9", "portrait": "9:16", "square": "1:1"}.get(self, self.value)
+
+    @property
     def ratio(self) -> float:
         """Width by height."""
-        named = {"landscape": "16:9", "portrait": "9:16", "square": "1:1"}
-        width, height = named.get(self, self.value).split(":")
+        width, height = self.proportion.split(":")
         return int(width) / int(height)
 
 
@@ -66,7 +70,7 @@ class Stage(StrEnum):
     DELIVERING = "delivering"  # the clip is on disk and paid for
     DONE = "done"  # the clip is in the channel, or waits in /video show
     FAILED = "failed"  # told with its reason, money released
-    CANCELLED = "cancelled"  # stopped by its member or staff before any submit
+    CANCELLED = "cancelled"  # stopped by its member or staff
 
     @property
     def is_open(self) -> bool:
@@ -199,8 +203,8 @@ class Job:
     Ids of Discord things are their snowflakes; times are aware UTC; amounts are micro-dollars. `hook_token`
     ends the address of the job's own callback: a secret between the bot and the gateway. `named_task_id` is
     the task which a callback names for a job that knows none, until a look confirms it. `end_picture` is
-    what the clip ends with. `is_auto` says that the bot chose the model, and `fell_from` is the model that
-    it chose first, where that one failed.
+    what the clip ends with. `is_auto` says that the bot chose the model, `fell_from` is the model that it
+    chose first, where that one failed, and `fell_to` the job that goes on in the stead of this one.
     """
 
     job_id: str
@@ -218,6 +222,7 @@ class Job:
     note: str
     is_auto: bool
     fell_from: str | None
+    fell_to: str | None
     stage: Stage
     failure: Failure | None
     waiting_for: str
@@ -269,6 +274,7 @@ class NewJob:
     end_picture: Picture | None = None
     note: str
     is_auto: bool = False
+    fell_from: str | None = None
     quote: Quote
 
 

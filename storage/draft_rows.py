@@ -43,6 +43,7 @@ def draft_of(row: Any, pictures: Path) -> Draft:
         picture=picture_of(values, pictures),
         end_picture=picture_of(values, pictures, "end"),
         is_auto=bool(values.get("is_auto")),
+        fell_from=values.get("fell_from"),
         note=values["note"],
         quote=Quote(
             micros=values["quote_micros"],

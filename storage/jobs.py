@@ -69,9 +69,19 @@ class JobStore(Store):
     # Ordering; `storage/orders.py` decides whether there may be a job
 
     async def insert(
-        self, connection: AsyncConnection, new: NewJob, member_id: int, charge: Charge, *, now: dt.datetime
+        self,
+        connection: AsyncConnection,
+        new: NewJob,
+        member_id: int,
+        charge: Charge,
+        *,
+        now: dt.datetime,
+        ordered_at: dt.datetime | None = None,
     ) -> Job:
-        """Store a job and hold its money, in a transaction that made sure of both."""
+        """Store a job and hold its money, in a transaction that made sure of both.
+
+        `ordered_at` is when it was ordered, where that was earlier: its money counts in the period of then.
+        """
         await connection.execute(
             sa.insert(jobs).values(
                 **columns(new),
@@ -80,7 +90,7 @@ class JobStore(Store):
                 role_id=new.top_role_id,
                 budget=charge.budget,
                 budget_id=charge.subject_id,
-                created_at=now,
+                created_at=ordered_at or now,
             )
         )
         await self._remember(connection, new.job_id, Stage.QUEUED, "ordered", now)
@@ -274,6 +284,21 @@ class JobStore(Store):
         Where the gateway had taken the task and does not document that it takes no money for such an
         ending, a possible charge is booked for the operator: what it said it took, else the quote.
         """
+        return await self.end(connection, job_id, failure, now=now)
+
+    async def end(
+        self,
+        connection: AsyncConnection,
+        job_id: str,
+        failure: Failure,
+        *,
+        fell_to: str | None = None,
+        now: dt.datetime,
+    ) -> Job | None:
+        """Do as `fail` says, in a transaction that does more.
+
+        A job that another goes on for is told by its card alone.
+        """
         job = await self.change(
             connection,
             job_id,
@@ -286,6 +311,8 @@ class JobStore(Store):
             failure_code=failure.code,
             waiting_for="",
             finished_at=now,
+            fell_to=fell_to,
+            told_stage=jobs.c.told_stage if fell_to is None else Stage.FAILED,
         )
         if job is None:
             return None
@@ -316,29 +343,12 @@ class JobStore(Store):
         `by` is written into the ledger for good ("by its member"), so it must name nobody; the entry's actor
         is the row of `user_id`. Where that is not the job's member, it is an act of staff.
         """
-        job = await self.change(
-            connection,
-            job_id,
-            {Stage.QUEUED},
-            Stage.CANCELLED,
-            now,
-            history=by,
-            waiting_for="",
-            finished_at=now,
-        )
-        if job is None:
+        job = await self.of_id(connection, job_id)
+        if job is None or job.stage is not Stage.QUEUED:
             return None
         actor = None if user_id is None else await members.row(connection, job.server_id, user_id)
-        await ledger.book(
-            connection,
-            job,
-            EntryKind.RELEASE,
-            job.held_micros,
-            reason=f"cancelled {by}",
-            actor_id=actor,
-            now=now,
-        )
-        if user_id is not None and user_id != job.user_id:
+        cancelled = await self.call_off(connection, job_id, Stage.QUEUED, by=by, actor_id=actor, now=now)
+        if cancelled is not None and user_id is not None and user_id != job.user_id:
             await audit.record(
                 connection,
                 server_id=job.server_id,
@@ -349,6 +359,40 @@ class JobStore(Store):
                 about_id=job.member_id,
                 now=now,
             )
+        return cancelled
+
+    async def call_off(
+        self,
+        connection: AsyncConnection,
+        job_id: str,
+        stage: Stage,
+        *,
+        by: str,
+        actor_id: int | None,
+        now: dt.datetime,
+    ) -> Job | None:
+        """End a job that is in a stage, and give the held money back; see `cancel`."""
+        job = await self.change(
+            connection,
+            job_id,
+            {stage},
+            Stage.CANCELLED,
+            now,
+            history=by,
+            waiting_for="",
+            finished_at=now,
+        )
+        if job is None:
+            return None
+        await ledger.book(
+            connection,
+            job,
+            EntryKind.RELEASE,
+            job.held_micros,
+            reason=f"cancelled {by}",
+            actor_id=actor_id,
+            now=now,
+        )
         return await self._get(connection, job_id)
 
     # What Discord shows of it
@@ -521,6 +565,7 @@ class JobStore(Store):
             note=row["note"],
             is_auto=bool(row["is_auto"]),
             fell_from=row["fell_from"],
+            fell_to=row["fell_to"],
             stage=Stage(row["stage"]),
             failure=Failure(
                 kind=FailureKind(row["failure"]),
@@ -583,6 +628,7 @@ def columns(new: NewJob) -> dict[str, Any]:
         **_picture_columns(new.picture, "picture"),
         **_picture_columns(new.end_picture, "end"),
         "is_auto": new.is_auto,
+        "fell_from": new.fell_from,
         "note": new.note,
         "quote_micros": new.quote.micros,
         "estimate": new.quote.estimate,

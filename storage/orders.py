@@ -67,11 +67,11 @@ class OrderStore(Store):
         if refused is not None:
             draft = None
             if refused.limit.layer.is_own and settings.staff_channel_id is not None:
-                draft = await self._keep(connection, new, member, DraftStage.REFUSED, now)
+                draft = await self.keep(connection, new, member, DraftStage.REFUSED, now)
             return Refusal(standing=refused, quote=new.quote, draft=draft, note=weighed.note)
         await waiting.check(connection, new, member)
         if new.quote.micros > settings.confirm_above_micros:
-            return await self._keep(connection, new, member, DraftStage.QUOTED, now)
+            return await self.keep(connection, new, member, DraftStage.QUOTED, now)
         return await self.insert(connection, new, member, weighed, now=now)
 
     @writes_first
@@ -107,7 +107,7 @@ class OrderStore(Store):
         if quote.micros != draft.new.quote.micros:
             await self.change(connection, draft_id, stage=DraftStage.DROPPED, origin=f"became:{new_id}")
             anew = dataclasses.replace(draft.new, job_id=new_id, quote=quote)
-            return await self._keep(connection, anew, draft.member_id, DraftStage.QUOTED, now)
+            return await self.keep(connection, anew, draft.member_id, DraftStage.QUOTED, now)
         new = dataclasses.replace(draft.new, role_ids=role_ids, top_role_id=top_role_id, quote=quote)
         weighed = await weigh(connection, new, draft.member_id, policy, now=now)
         refused = await refusing(connection, weighed.standings, new)
@@ -147,11 +147,20 @@ class OrderStore(Store):
     # What transactions here and in `storage/approvals.py` are made of
 
     async def insert(
-        self, connection: AsyncConnection, new: NewJob, member_id: int, weighed: Weighed, *, now: dt.datetime
+        self,
+        connection: AsyncConnection,
+        new: NewJob,
+        member_id: int,
+        weighed: Weighed,
+        *,
+        now: dt.datetime,
+        ordered_at: dt.datetime | None = None,
     ) -> Job:
-        """Store the job and hold its money; nothing refused it."""
+        """Store the job and hold its money; nothing refused it. For `ordered_at` see `JobStore.insert`."""
         noted = dataclasses.replace(new, note=" ".join(filter(None, [new.note, weighed.note])))
-        job = await self.jobs.insert(connection, noted, member_id, weighed.charge, now=now)
+        job = await self.jobs.insert(
+            connection, noted, member_id, weighed.charge, now=now, ordered_at=ordered_at
+        )
         await alerts.note(
             connection,
             new,
@@ -214,9 +223,10 @@ class OrderStore(Store):
             kept = await self.change(connection, draft.draft_id, stage=DraftStage.REFUSED)
         return Refusal(standing=refused, quote=draft.new.quote, draft=kept, note=weighed.note)
 
-    async def _keep(
+    async def keep(
         self, connection: AsyncConnection, new: NewJob, member_id: int, stage: DraftStage, now: dt.datetime
     ) -> Draft:
+        """Keep an order until somebody says yes to it."""
         await connection.execute(
             sa.insert(drafts).values(
                 draft_id=new.job_id,

@@ -138,10 +138,10 @@ jobs = sa.Table(
     Column("end_name", String, nullable=True),
     Column("end_type", String, nullable=True),
     Column("fell_from", String, nullable=True),  # the model that was chosen first, where it failed
+    Column("fell_to", String, nullable=True),  # the job that goes on in the stead of this one
     Column("is_auto", Integer, nullable=False, server_default="0"),  # the bot chose the model
-    Column(
-        "is_stopping", Integer, nullable=False, server_default="0"
-    ),  # the gateway is asked to end the task
+    # Who had the gateway asked to end the task; NULL where nobody did. By their `member_id`.
+    Column("stopper_id", Integer, nullable=True),
     UniqueConstraint("origin", name="job_is_ordered_once"),
     UniqueConstraint("gateway", "task_id", name="task_belongs_to_one_job"),
     CheckConstraint(_one_of("stage", Stage), name="job_stage_is_known"),

@@ -9,12 +9,11 @@ down_revision = "0003"
 
 def upgrade() -> None:
     """Apply."""
-    for column in ("sound", "seed", "end_width", "end_height", "end_cropped"):
+    for column in ("sound", "seed", "end_width", "end_height", "end_cropped", "stopper_id"):
         op.add_column("jobs", sa.Column(column, sa.Integer(), nullable=True))
-    for column in ("negative_prompt", "style", "end_name", "end_type", "fell_from"):
+    for column in ("negative_prompt", "style", "end_name", "end_type", "fell_from", "fell_to"):
         op.add_column("jobs", sa.Column(column, sa.String(), nullable=True))
-    for column in ("is_auto", "is_stopping"):
-        op.add_column("jobs", sa.Column(column, sa.Integer(), nullable=False, server_default="0"))
+    op.add_column("jobs", sa.Column("is_auto", sa.Integer(), nullable=False, server_default="0"))
     op.create_index(
         "jobs_by_end",
         "jobs",
