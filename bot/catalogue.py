@@ -112,6 +112,13 @@ class Model(Table):
             version=self._price_version,
         )
 
+    @functools.cached_property
+    def cheapest(self) -> Quote | None:
+        """What its cheapest order costs; None where nobody knows."""
+        if self.price is None:
+            return None
+        return min((self.quote(order) for order in self.orders()), key=lambda quote: quote.micros)
+
     def cost_micros(self, request: VideoRequest, took_seconds: float | None) -> int | None:
         """Return what a finished task has cost, where that hangs on how long it took; else None."""
         if self.price is None or self.price.unit != "gpu-second" or took_seconds is None:

@@ -4,7 +4,7 @@ import datetime as dt
 import re
 import urllib.parse
 
-from bot import receipts, text
+from bot import price_lists, receipts, text
 from bot.catalogue import Model
 from bot.models import Failure, FailureKind, Job, Outage, Stage, VideoRequest
 from bot.outlook import BAR_CELLS, Outlook
@@ -68,6 +68,7 @@ SETTLED_BY_A_LOOK = (
 
 # What a card says while its job waits.
 WAITS_FOR_OPERATOR = "The gateway takes no orders now; the operator has to act. The bot waits up to a day."
+WAITS_FOR_TRIAL = "The last orders of this model failed at the gateway; the bot tries again, one order first."
 WAITS_FOR_CALM = "The gateway is busy; the bot tries again."
 WAITS_FOR_REPAIR = "The gateway is out of order; the bot tries again."
 
@@ -329,7 +330,7 @@ def cannot_stop(job: Job) -> str:
         case stage if stage.is_open:
             why = (
                 "is already at the gateway, which cannot stop it. "
-                f"The clip comes when it is ready and costs {price(job.quote)}; a failure costs nothing."
+                f"The clip comes when it is ready and {receipts.costs(job.quote)}; a failure costs nothing."
             )
         case stage:
             why = f"is over already: {STAGE_TITLES[stage].lower()}."
@@ -343,7 +344,7 @@ def model_lines(model: Model, why_not: str | None) -> str:
     lines = [
         f"{mark} **{model.model_id}** ({text.one_line(model.title, 60)}, {model.status})",
         " · ".join(filter(None, makes)),
-        text.cut(_price_list(model), 500),
+        text.cut(price_lists.price_list(model), 500),
     ]
     if why_not:
         lines.append(text.cut(f"-# Not now: {why_not}", 600))
@@ -354,8 +355,17 @@ def model_lines(model: Model, why_not: str | None) -> str:
 
 def model_choice(model: Model) -> str:
     """Write a model for a menu of at most 100 characters."""
-    cheapest = min((model.quote(request) for request in model.orders()), key=lambda quote: quote.micros)
-    return text.one_line(f"{model.model_id} · from {price(cheapest)} · {model.status}", 100)
+    return text.one_line(f"{model.model_id} · {price_lists.cheapest(model)} · {model.status}", 100)
+
+
+def faults_in_a_row(faults: int) -> str:
+    """Say of a model that it fails, as a sentence goes on or as a menu has it."""
+    return f"its last {faults} orders failed at the gateway"
+
+
+def left_alone(faults: int, until: dt.datetime) -> str:
+    """Say why a model takes no orders that failed too often, after "it cannot be ordered:"."""
+    return f"{faults_in_a_row(faults)}; one is tried again {ago(until)}."
 
 
 def outage_line(outage: Outage) -> str:
@@ -375,24 +385,6 @@ def reopened(outage: Outage) -> str:
 def offer(model: Model, request: VideoRequest) -> str:
     """Write one offer of a menu."""
     return text.one_line(f"{model.model_id}, {request.seconds} s, {price(model.quote(request))}", 100)
-
-
-def _price_list(model: Model) -> str:
-    """Write the price of each length; what else changes the price heads a line of its own."""
-    variants: dict[tuple[str, ...], list[str]] = {}
-    for order in model.orders():
-        cost = f"{order.seconds} s {price(model.quote(order))}"
-        variants.setdefault((order.mode, order.shape, order.quality or ""), []).append(cost)
-    by_costs: dict[str, list[tuple[str, ...]]] = {}
-    for variant, costs in variants.items():
-        by_costs.setdefault(", ".join(costs), []).append(variant)
-    choices = [set(values) for values in zip(*variants, strict=True)]
-    lines: list[str] = []
-    for costs, alike in by_costs.items():
-        columns = zip(*alike, strict=True)
-        named = [sorted(set(one)) for one, every in zip(columns, choices, strict=True) if set(one) != every]
-        lines.append(": ".join(filter(None, [", ".join(map(" or ".join, named)), costs])))
-    return "\n".join(lines)
 
 
 def named(job: Job) -> str:

@@ -5,9 +5,17 @@ from bot.money import dollars
 from bot.quotas import Measure, Standing
 
 
+FREE = "free"
+
+
 def price(quote: Quote) -> str:
     """Write a price, marked where it is an estimate."""
-    return f"{'≈' if quote.estimate else ''}{dollars(quote.micros)}"
+    return f"{'≈' if quote.estimate else ''}{dollars(quote.micros)}" if quote.micros else FREE
+
+
+def costs(quote: Quote) -> str:
+    """Write what something costs, after its name: "costs $0.50"."""
+    return f"costs {price(quote)}" if quote.micros else f"is {FREE}"
 
 
 def line(job: Job, *, to_member: bool = False) -> str:
@@ -28,6 +36,8 @@ def left(budget: Standing | Purse) -> str:
 
 
 def _amounts(job: Job) -> str:
+    if not job.quote.micros:
+        return FREE.capitalize()
     parts = [f"Quoted {price(job.quote)}"]
     match job.stage:
         case Stage.FAILED | Stage.CANCELLED:
@@ -45,19 +55,23 @@ def _amounts(job: Job) -> str:
 
 def held_from(job: Job) -> str:
     """Tell a member what their order set aside: "$0.50 held from your quota"."""
+    if not job.quote.micros:
+        return f"{FREE} of charge"
     source = {Budget.PURSE: f" from {_purse(job)}", Budget.APPROVAL: ", as staff approved"}
     return f"{price(job.quote)} held{source.get(job.charge.budget, ' from your quota')}"
 
 
 def returned(job: Job) -> str:
     """Tell a member that a job without a clip cost them nothing: "$0.50 returned to your quota"."""
+    if not job.quote.micros:
+        return "It was free of charge"
     target = {Budget.PURSE: f" to {_purse(job)}", Budget.APPROVAL: ""}
     return f"{dollars(job.quote.micros)} returned{target.get(job.charge.budget, ' to your quota')}"
 
 
 def returned_to_member(job: Job) -> str:
     """Tell somebody else the same: "$0.50 returned to @member's quota"."""
-    if job.charge.budget in {Budget.PURSE, Budget.APPROVAL}:
+    if job.charge.budget in {Budget.PURSE, Budget.APPROVAL} or not job.quote.micros:
         return returned(job)
     return f"{dollars(job.quote.micros)} returned to {_member(job)}'s quota"
 

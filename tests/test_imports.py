@@ -56,6 +56,7 @@ LAYERS = [
         "bot.approval_messages",
         "bot.quote_messages",
         "bot.receipts",
+        "bot.price_lists",
         "bot.reconcile_messages",
         "bot.server_messages",
         "bot.access_messages",

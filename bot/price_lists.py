@@ -1,0 +1,54 @@
+"""Writes what a model costs: its prices by length, and by whatever else they hang on; pure."""
+
+from collections.abc import Sequence
+from typing import TypeAlias
+
+from bot.catalogue import Model
+from bot.models import Quote
+from bot.receipts import price
+
+UNKNOWN = "its price is unknown: the operator has to set one before it can be ordered"
+_MOST_LENGTHS = 4  # that are written one by one
+
+_Costs: TypeAlias = Sequence[tuple[int, Quote]]
+
+
+def price_list(model: Model) -> str:
+    """Write the price of each length; what else changes the price heads a line of its own."""
+    if model.price is None:
+        return UNKNOWN
+    variants: dict[tuple[str, ...], list[tuple[int, Quote]]] = {}
+    for order in model.orders():
+        sound = {None: "", True: "with sound", False: "silent"}[order.sound]
+        variant = (order.mode, order.shape, order.quality or "", sound)
+        variants.setdefault(variant, []).append((order.seconds, model.quote(order)))
+    by_costs: dict[str, list[tuple[str, ...]]] = {}
+    for variant, costs in variants.items():
+        by_costs.setdefault(_written(costs), []).append(variant)
+    choices = [set(values) for values in zip(*variants, strict=True)]
+    lines: list[str] = []
+    for costs, alike in by_costs.items():
+        columns = zip(*alike, strict=True)
+        named = [sorted(set(one)) for one, every in zip(columns, choices, strict=True) if set(one) != every]
+        lines.append(": ".join(filter(None, [", ".join(map(" or ".join, named)), costs])))
+    return "\n".join(lines)
+
+
+def cheapest(model: Model) -> str:
+    """Write what the cheapest order of a model costs, beside its name in a menu."""
+    if model.cheapest is None:
+        return "price unknown"
+    return price(model.cheapest) if model.cheapest.micros == 0 else f"from {price(model.cheapest)}"
+
+
+def _written(costs: _Costs) -> str:
+    """Write the prices of a few lengths, or the price of a second where there are many."""
+    (least, first), (most, _) = costs[0], costs[-1]
+    if len({quote.micros for _, quote in costs}) == 1 and len(costs) > 1:
+        return f"{least} to {most} s {price(first)}"
+    if len(costs) <= _MOST_LENGTHS:
+        return ", ".join(f"{seconds} s {price(quote)}" for seconds, quote in costs)
+    a_second = Quote(micros=first.micros // least, estimate=first.estimate)
+    if all(quote.micros == a_second.micros * seconds for seconds, quote in costs):
+        return f"{least} to {most} s {price(a_second)} a second"
+    return f"{least} to {most} s {price(first)} to {price(costs[-1][1])}"
