@@ -4,7 +4,6 @@ from bot.models import Budget, Job, Purse, Quote, Stage
 from bot.money import dollars
 from bot.quotas import Measure, Standing
 
-
 FREE = "free"
 
 
