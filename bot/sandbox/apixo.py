@@ -79,7 +79,11 @@ class ApixoDialect:
         self._authorization = f"Bearer {api_key}"
         self._origin = origin
         self._rehearsal = Rehearsal()
-        self._limits = {name: catalogue.models[f"apixo/{name}"].limits for name in apixo_orders.MODELS}
+        self._limits = {
+            model.remote_id: model.limits
+            for model in catalogue.models.values()
+            if model.gateway == "apixo" and model.remote_id in apixo_orders.MODELS
+        }
         self._windows = {
             name: MinuteWindow(limits.requests_per_minute) for name, limits in self._limits.items()
         }
@@ -116,13 +120,7 @@ class ApixoDialect:
         if self._studio.count_open(order.request.model) >= self._limits[name].concurrent_tasks:
             raise _Refused(429, "Concurrent task limit exceeded")
         try:
-            task = await self._studio.accept(
-                order.request,
-                task_id=f"task_{secrets.token_hex(16)}",
-                picture_url=order.picture_url,
-                shape_by_picture=order.shape_by_picture,
-                callback_url=order.callback_url,
-            )
+            task = await self._studio.accept(order, task_id=f"task_{secrets.token_hex(16)}")
         except NotEnoughMoney as error:
             raise _Refused(*_NO_CREDITS) from error
         if Trigger.LOST in task.triggers and request.transport is not None:

@@ -1,4 +1,4 @@
-"""What a submit to APIXO may say, by "APIXO Docs, Sora 2" and "APIXO Docs, Sora 2 Pro".
+"""What a submit to APIXO may say, and the inputs of "APIXO Docs, Sora 2" and "APIXO Docs, Sora 2 Pro".
 
 https://apixo.ai/docs/models/video/sora-2 and https://apixo.ai/docs/models/video/sora-2-pro
 """
@@ -6,12 +6,14 @@ https://apixo.ai/docs/models/video/sora-2 and https://apixo.ai/docs/models/video
 import dataclasses
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
 import pydantic
 
 from bot.models import Mode, Quality, Shape, VideoRequest
+from bot.sandbox import apixo_successors
 from bot.sandbox.body import Prompt, Strict, WebAddress, Whole, read_body
+from bot.sandbox.orders import Order, order_of
 from bot.sandbox.sizes import parse
 
 _OneLink = Annotated[tuple[WebAddress], pydantic.Strict(strict=False)]
@@ -73,20 +75,16 @@ class _Sora2ProSubmit(_Submit):
     input: Annotated[_Sora2ProText | _Sora2ProImage, pydantic.Field(discriminator="mode")]
 
 
+class _SuccessorSubmit(_Submit):
+    # By the newest pages the key decides how it is routed; older ones of the same models know the field.
+    provider: Literal["auto", "value", "official"] = "auto"
+    input: dict[str, Any]
+
+
 _BODIES: Mapping[str, type[_Sora2Submit | _Sora2ProSubmit]] = MappingProxyType(
     {"sora-2": _Sora2Submit, "sora-2-pro": _Sora2ProSubmit}
 )
-MODELS = tuple(_BODIES)
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Order:
-    """A submit that keeps to the page. With `shape_by_picture` the picture says how the clip lies."""
-
-    request: VideoRequest
-    picture_url: str
-    shape_by_picture: bool
-    callback_url: str
+MODELS = (*_BODIES, *apixo_successors.MODELS)
 
 
 def read_order(remote_id: str, body: bytes) -> Order:
@@ -95,14 +93,23 @@ def read_order(remote_id: str, body: bytes) -> Order:
     Raises:
         BadBody: it is not as the model's page says.
     """
+    if remote_id in apixo_successors.MODELS:
+        submit = read_body(_SuccessorSubmit, body)
+        fields = apixo_successors.read_input(remote_id, submit.input)
+        order = order_of(f"apixo/{remote_id}", fields)
+        return dataclasses.replace(order, callback_url=_callback_url(submit))
     submit = read_body(_BODIES[remote_id], body)
     asked = submit.input
     return Order(
         request=_request(f"apixo/{remote_id}", asked),
-        picture_url=asked.image_urls[0] if isinstance(asked, _Sora2Image | _Sora2ProImage) else "",
+        pictures=asked.image_urls if isinstance(asked, _Sora2Image | _Sora2ProImage) else (),
         shape_by_picture=isinstance(asked, _Sora2ProImage),
-        callback_url=(submit.callback_url or "") if submit.request_type == "callback" else "",
+        callback_url=_callback_url(submit),
     )
+
+
+def _callback_url(submit: _Submit) -> str:
+    return (submit.callback_url or "") if submit.request_type == "callback" else ""
 
 
 def _request(model_id: str, asked: _Input) -> VideoRequest:

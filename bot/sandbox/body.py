@@ -1,6 +1,7 @@
 """Reads a request's JSON body strictly and says in words which field is wrong."""
 
 import json
+from collections.abc import Mapping
 from typing import Annotated, Any, TypeVar, cast
 
 import pydantic
@@ -75,21 +76,43 @@ def read_body(kind: type[AnyBody], body: bytes) -> AnyBody:
     Raises:
         BadBody: it is no JSON object, or a field is missing, unknown or wrong.
     """
+    return check(kind, json_table(body))
+
+
+def json_table(body: bytes) -> dict[str, Any]:
+    """Read a JSON object.
+
+    Raises:
+        BadBody: it is none.
+    """
     try:
         table = json.loads(body)
     except (ValueError, RecursionError) as error:
         raise BadBody("The request body is not valid JSON") from error
     if not isinstance(table, dict):
         raise BadBody("The request body is not a JSON object")
+    return cast("dict[str, Any]", table)
+
+
+def check(
+    kind: type[AnyBody], table: Mapping[str, Any], *, within: str = "", of_text: bool = False
+) -> AnyBody:
+    """Check the fields of a table, `within` another one. `of_text` reads numbers and truths out of texts, as
+    forms have them.
+
+    Raises:
+        BadBody: a field is missing, unknown or wrong.
+    """
     try:
-        return kind.model_validate(table)
+        return kind.model_validate(table, strict=False if of_text else None)
     except pydantic.ValidationError as error:
-        raise BadBody(_sentence(error.errors(include_url=False)[0])) from error
+        raise BadBody(_sentence(error.errors(include_url=False)[0], within)) from error
 
 
-def _sentence(error: ErrorDetails) -> str:
+def _sentence(error: ErrorDetails, within: str) -> str:
     # pydantic puts the chosen mode into the path of a field; callers know no such level.
-    name = ".".join(str(part) for part in error["loc"] if part not in set(Mode))
+    parts = (*((within,) if within else ()), *error["loc"])
+    name = ".".join(str(part) for part in parts if part not in set(Mode))
     match error["type"]:
         case "missing":
             return f"Missing required field: {name}"

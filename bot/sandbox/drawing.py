@@ -31,25 +31,35 @@ class Clip:
 
     prompt: str
     detail: str
-    seconds: int
+    seconds: float
     width: int
     height: int
     picture: bytes = b""
+    end_picture: bytes = b""
+    sound: bool = True
 
 
 def background(clip: Clip) -> Image.Image:
     """The picture cropped to the clip's shape, or a sky wider than the clip."""
     if clip.picture:
-        room = (round(clip.width * ZOOM_ROOM), round(clip.height * ZOOM_ROOM))
-        with Image.open(io.BytesIO(clip.picture)) as picture:
-            upright = ImageOps.exif_transpose(picture).convert("RGB")
-        return ImageOps.fit(upright, room, method=Image.Resampling.BILINEAR)
+        return _fitted(clip.picture, round(clip.width * ZOOM_ROOM), round(clip.height * ZOOM_ROOM))
     few = Image.new("RGB", (len(_SKY), 2))
     for column, colour in enumerate(_SKY):
         few.putpixel((column, 0), colour)
         few.putpixel((len(_SKY) - 1 - column, 1), colour)
     size = (clip.width + DRIFT_PIXELS, clip.height)
     return few.resize(size, Image.Resampling.BICUBIC)
+
+
+def end(clip: Clip) -> Image.Image:
+    """The picture that it ends with, cropped to its shape."""
+    return _fitted(clip.end_picture, clip.width, clip.height)
+
+
+def _fitted(picture: bytes, width: int, height: int) -> Image.Image:
+    with Image.open(io.BytesIO(picture)) as opened:
+        upright = ImageOps.exif_transpose(opened).convert("RGB")
+    return ImageOps.fit(upright, (width, height), method=Image.Resampling.BILINEAR)
 
 
 def card(clip: Clip) -> Image.Image:

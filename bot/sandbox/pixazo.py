@@ -1,13 +1,15 @@
-"""Pixazo's dialect: two submits and the universal status route.
+"""Pixazo's dialect: its submits and the universal status route.
 
 "Pixazo, Sora 2 Pro API" (https://gateway.pixazo.ai/sora-video/v1). The page names no limits, so
 none are kept. The address of the header X-Webhook-URL is called with the body of a status answer; nothing
-is posted to `callback_url`, of which the page does not say what comes. An image given by its address is
-looked at before the answer, since the page answers a wrong size with 400.
+is posted to `callback_url`, of which the page does not say what comes. Sora's image is looked at before the
+answer, since the page answers a wrong size with 400; those of the other models are fetched afterwards.
 """
 
 import asyncio
+import dataclasses
 import datetime as dt
+import functools
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
 from types import MappingProxyType
@@ -15,9 +17,10 @@ from typing import TypeAlias
 
 from aiohttp import web
 
-from bot.models import Clock, VideoRequest
-from bot.sandbox import pixazo_orders
-from bot.sandbox.body import BadBody, is_web_address
+from bot.models import Clock
+from bot.sandbox import pixazo_orders, pixazo_successors
+from bot.sandbox.body import BadBody, is_web_address, read_body
+from bot.sandbox.orders import Order, order_of
 from bot.sandbox.pictures import BadPicture, PictureFetcher, decode, examine
 from bot.sandbox.studio import NotEnoughMoney, Studio
 from bot.sandbox.tasks import Fault, State, Task
@@ -25,7 +28,7 @@ from bot.sandbox.triggers import Rehearsal, Trigger
 
 _Handler: TypeAlias = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
-_MODEL_ID = "sora-video"
+_API_IDS = {"sora-2-pro": "sora-video"}  # of the others the id is the name
 _KEY_HEADER = "Ocp-Apim-Subscription-Key"
 _STATUSES = {State.PENDING: "QUEUED", State.PROCESSING: "PROCESSING", State.SUCCESS: "COMPLETED"}
 _FAULTS: Mapping[Fault, str] = MappingProxyType(
@@ -62,7 +65,7 @@ _ASKED: Mapping[Trigger, tuple[int, str, str]] = MappingProxyType(
         Trigger.KEY: _NO_KEY,
         Trigger.ACCESS: (403, "Forbidden", "This subscription may not use the model"),
         Trigger.BALANCE: _NO_BALANCE,
-        Trigger.MODEL: (400, "Model not found", f"Model '{_MODEL_ID}' not found or is disabled"),
+        Trigger.MODEL: (400, "Model not found", "The model is not found or is disabled"),
         Trigger.REFUSE: (400, "Bad Request", "Content violates provider policy, please adjust the prompt"),
         Trigger.DOWN: (502, "Bad Gateway", "Failed to reach upstream API"),
         Trigger.BUSY: (429, "Too Many Requests", "Rate limit exceeded"),
@@ -95,6 +98,10 @@ class PixazoDialect:
         return [
             web.post("/sora-video/v1/video/generate", self._guarded(self._submit_text)),
             web.post("/sora-video/v1/video/i2v/generate", self._guarded(self._submit_image)),
+            *(
+                web.post(path, self._guarded(functools.partial(self._submit_successor, way)))
+                for path, way in pixazo_successors.ROUTES.items()
+            ),
             web.get("/v2/requests/status/{request_id}", self._guarded(self._status)),
         ]
 
@@ -115,7 +122,7 @@ class PixazoDialect:
 
     async def _submit_text(self, request: web.Request) -> web.StreamResponse:
         _check_headers(request)
-        return await self._accept(request, pixazo_orders.read_text_order(await request.read()))
+        return await self._accept(request, Order(request=pixazo_orders.read_text_order(await request.read())))
 
     async def _submit_image(self, request: web.Request) -> web.StreamResponse:
         _check_headers(request)
@@ -125,19 +132,20 @@ class PixazoDialect:
         else:
             picture = await asyncio.to_thread(decode, asked.image)
         order = pixazo_orders.match_image(asked, await asyncio.to_thread(examine, picture))
-        return await self._accept(request, order, picture)
+        return await self._accept(request, Order(request=order, pictures=(picture,)))
 
-    async def _accept(
-        self, request: web.Request, order: VideoRequest, picture: bytes = b""
-    ) -> web.StreamResponse:
-        if trigger := self._rehearsal.refusal(order.prompt):
+    async def _submit_successor(self, way: pixazo_successors.Way, request: web.Request) -> web.StreamResponse:
+        _check_headers(request)
+        fields = read_body(way.table, await request.read()).model_dump(exclude_none=True)
+        return await self._accept(request, order_of(f"pixazo/{way.api_id}", fields))
+
+    async def _accept(self, request: web.Request, order: Order) -> web.StreamResponse:
+        if trigger := self._rehearsal.refusal(order.request.prompt):
             raise _Refused(*_ASKED[trigger], retry_after="1" if trigger is Trigger.BUSY else "")
         try:
             task = await self._studio.accept(
-                order,
-                task_id=self._new_id(),
-                picture=picture,
-                callback_url=request.headers.get("X-Webhook-URL", ""),
+                dataclasses.replace(order, callback_url=request.headers.get("X-Webhook-URL", "")),
+                task_id=self._new_id(_api_id(order.request.model)),
             )
         except NotEnoughMoney as error:
             raise _Refused(*_NO_BALANCE) from error
@@ -170,7 +178,7 @@ class PixazoDialect:
         return {
             "request_id": task.task_id,
             "status": status,
-            "model_id": _MODEL_ID,
+            "model_id": _api_id(task.request.model),
             "error": error,
             "output": output,
             "created_at": _iso(task.created_at),
@@ -178,10 +186,15 @@ class PixazoDialect:
             "completed_at": _iso(completed_at) if completed_at else None,
         }
 
-    def _new_id(self) -> str:
+    def _new_id(self, api_id: str) -> str:
         """An id as the page prints it: the time in milliseconds and the rest of a version 7 UUID."""
         time, rest = f"{round(self._clock().timestamp() * 1000):012x}", secrets.token_hex(9)
-        return f"{_MODEL_ID}_{time[:8]}-{time[8:]}-7{rest[:3]}-8{rest[3:6]}-{rest[6:]}"
+        return f"{api_id}_{time[:8]}-{time[8:]}-7{rest[:3]}-8{rest[3:6]}-{rest[6:]}"
+
+
+def _api_id(model: str) -> str:
+    name = model.partition("/")[2]
+    return _API_IDS.get(name, name)
 
 
 def _check_headers(request: web.Request) -> None:

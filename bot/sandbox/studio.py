@@ -8,10 +8,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from bot.catalogue import Catalogue
-from bot.models import Clock, Mode, Shape, Sleep, VideoRequest
+from bot.models import Clock, Sleep, VideoRequest
 from bot.money import MICROS_PER_DOLLAR
 from bot.sandbox.caller import Caller
 from bot.sandbox.drawing import Clip
+from bot.sandbox.orders import Order
 from bot.sandbox.pictures import BadPicture, PictureFetcher, examine
 from bot.sandbox.render import Render
 from bot.sandbox.sizes import pixels
@@ -23,6 +24,7 @@ log = logging.getLogger(__name__)
 PLAY_MONEY_MICROS = 100 * MICROS_PER_DOLLAR
 _RENDERERS = 2
 _SLOWNESS = 3
+_FLAT_MICROS_PER_SECOND = 50_000
 
 
 class NotEnoughMoney(Exception):
@@ -54,7 +56,7 @@ class Studio:
         self._sleep = sleep
         self._tell: dict[str, Callable[[Task], object]] = {}
         self._tasks: dict[str, Task] = {}
-        self._running: set[asyncio.Task[None]] = set()
+        self._running: dict[str, asyncio.Task[None]] = {}
         self._renderers = asyncio.Semaphore(_RENDERERS)
 
     def tell_as(self, gateway: str, tell: Callable[[Task], object]) -> None:
@@ -71,52 +73,64 @@ class Studio:
 
     async def close(self) -> None:
         """Stop rendering; whatever was under way is taken up at the next start."""
-        for running in self._running:
+        for running in (still := list(self._running.values())):
             running.cancel()
-        await asyncio.gather(*self._running, return_exceptions=True)
+        await asyncio.gather(*still, return_exceptions=True)
 
     async def accept(
         self,
-        request: VideoRequest,
+        order: Order,
         *,
         task_id: str,
-        picture: bytes = b"",
-        picture_url: str = "",
-        shape_by_picture: bool = False,
-        callback_url: str = "",
+        price_micros: int | None = None,
     ) -> Task:
-        """Charge an order and store it as a task; its picture is given, or fetched when it starts.
+        """Charge an order and store it as a task; pictures are fetched when it starts, if they did not come
+        with it.
 
         Raises:
             NotEnoughMoney: the balance does not cover it.
         """
         await self._forget_old()
-        model = self._catalogue.models[request.model]
-        price_micros = model.quote(request).micros
-        if price_micros > self.balance_micros(model.gateway):
+        request = order.request
+        gateway = request.model.partition("/")[0]
+        if price_micros is None:
+            price_micros = self._price_micros(request)
+        if price_micros > self.balance_micros(gateway):
             raise NotEnoughMoney
         now = self._clock()
         slowness = _SLOWNESS if Trigger.SLOW in triggers_in(request.prompt) else 1
         task = Task(
             task_id=task_id,
-            gateway=model.gateway,
+            gateway=gateway,
             request=request,
-            picture_url=picture_url,
-            shape_by_picture=shape_by_picture,
+            picture_urls=tuple(one if isinstance(one, str) else "" for one in order.pictures),
+            size=order.size,
+            length_seconds=order.length_seconds,
+            shape_by_picture=order.shape_by_picture,
             price_micros=price_micros,
-            callback_url=callback_url,
+            callback_url=order.callback_url,
             created_at=now,
             due_at=now + dt.timedelta(seconds=self._render_seconds * slowness),
         )
         # It counts from here on, so that orders arriving during the write see the money gone.
         self._tasks[task_id] = task
         try:
-            await asyncio.to_thread(self._folder.save, task, picture)
+            given = [one if isinstance(one, bytes) else b"" for one in order.pictures]
+            await asyncio.to_thread(self._folder.save, task, given)
         except Exception:
             del self._tasks[task_id]
             raise
         self._begin(task)
         return task
+
+    async def remove(self, task: Task, *, aborting: bool) -> None:
+        """Forget a task. Without `aborting` it is rendered to its end all the same, for nobody."""
+        self._tasks.pop(task.task_id, None)
+        running = self._running.get(task.task_id)
+        if running is not None and aborting:
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
+        await asyncio.to_thread(self._folder.remove, task.task_id)
 
     def find(self, task_id: str) -> Task | None:
         """The task of this id, whatever its gateway."""
@@ -140,10 +154,17 @@ class Studio:
         spent = sum(task.cost_micros(now) for task in self._tasks.values() if task.gateway == gateway)
         return PLAY_MONEY_MICROS - spent
 
+    def _price_micros(self, request: VideoRequest) -> int:
+        """Price by the catalogue, or flat where that knows no price."""
+        model = self._catalogue.models.get(request.model)
+        if model is None or model.price is None:
+            return request.seconds * _FLAT_MICROS_PER_SECOND
+        return model.quote(request).micros
+
     def _begin(self, task: Task) -> None:
         running = asyncio.create_task(self._run(task), name=f"sandbox-{task.task_id}")
-        self._running.add(running)
-        running.add_done_callback(self._running.discard)
+        self._running[task.task_id] = running
+        running.add_done_callback(lambda _: self._running.pop(task.task_id, None))
 
     async def _run(self, task: Task) -> None:
         if task.ended_at is None:
@@ -175,40 +196,45 @@ class Studio:
         if task.asked_fault or not task.has_clip:
             return task.asked_fault
         request = task.request
-        picture = await self._picture(task)
-        shape = request.shape
+        pictures = [await self._picture(task, number) for number in range(len(task.picture_urls))]
+        picture, end_picture = (*pictures, b"", b"")[:2]
+        width, height = task.size or pixels(request.shape, request.quality)
         if task.shape_by_picture:
             facts = await asyncio.to_thread(examine, picture)
-            shape = Shape.LANDSCAPE if facts.width >= facts.height else Shape.PORTRAIT
-        width, height = pixels(shape, request.quality)
+            long_side, short_side = max(width, height), min(width, height)
+            lies = facts.width >= facts.height
+            width, height = (long_side, short_side) if lies else (short_side, long_side)
         name = request.model.partition("/")[2]  # a clip from here must not bear a gateway's name
-        kept = ", watermark kept" if request.keep_watermark else ""
+        seconds = task.length_seconds or request.seconds
         clip = Clip(
             prompt=request.prompt,
-            detail=f"{name}, {request.seconds} s, {width} x {height}{kept}",
-            seconds=request.seconds,
+            detail=", ".join((name, f"{seconds:g} s", f"{width} x {height}", *_choices(request))),
+            seconds=seconds,
             width=width,
             height=height,
             picture=picture,
+            end_picture=end_picture,
+            sound=request.sound is not False,
         )
         await self._render(clip, self._folder.clip(task.task_id))
         return None
 
-    async def _picture(self, task: Task) -> bytes:
-        if task.request.mode is not Mode.IMAGE:
-            return b""
-        path = self._folder.picture(task.task_id)
-        if task.picture_url and not path.exists():
+    async def _picture(self, task: Task, number: int) -> bytes:
+        path, url = self._folder.picture(task.task_id, number), task.picture_urls[number]
+        if url and not path.exists():
             # Kept, because the link may have died by the time a killed task is taken up again.
-            picture = await self._fetcher.fetch(task.picture_url)
+            picture = await self._fetcher.fetch(url)
             await asyncio.to_thread(self._folder.write, path, picture)
         return await asyncio.to_thread(path.read_bytes)
 
     async def _keep(self, task: Task) -> Task:
+        if task.task_id not in self._tasks:  # somebody removed it meanwhile
+            await asyncio.to_thread(self._folder.remove, task.task_id)
+            return task
         await asyncio.to_thread(self._folder.save, task)
         self._tasks[task.task_id] = task
         if task.ended_at is not None:
-            self._folder.picture(task.task_id).unlink(missing_ok=True)
+            await asyncio.to_thread(self._folder.remove_pictures, task.task_id)
         return task
 
     async def _forget_old(self) -> None:
@@ -216,3 +242,15 @@ class Studio:
         for task in [task for task in self._tasks.values() if task.ended_at and task.ended_at < oldest]:
             self._tasks.pop(task.task_id, None)
             await asyncio.to_thread(self._folder.remove, task.task_id)
+
+
+def _choices(request: VideoRequest) -> list[str]:
+    """Say on the clip what was chosen, so that it can be seen to have arrived."""
+    found = {
+        "watermark kept": request.keep_watermark,
+        "silent": request.sound is False,
+        f"style {request.style}": request.style,
+        f"seed {request.seed}": request.seed is not None,
+        f"without {request.negative_prompt}": request.negative_prompt,
+    }
+    return [words for words, chosen in found.items() if chosen]

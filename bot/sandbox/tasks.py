@@ -4,6 +4,7 @@ import dataclasses
 import datetime as dt
 import logging
 import shutil
+from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from bot.sandbox.triggers import Trigger, triggers_in
 
 log = logging.getLogger(__name__)
 
+MOST_PICTURES = 2  # what a clip begins with, and what it ends with
 KEPT_FOR = dt.timedelta(days=15)
 """How long links live, by "APIXO Docs, Sora 2" (https://apixo.ai/docs/models/video/sora-2)."""
 
@@ -51,14 +53,17 @@ class Task:
     """One accepted order.
 
     It is over at `ended_at`, or at `due_at` where that is later: a clip is rendered faster than
-    it is to seem. With `shape_by_picture` the clip lies as its picture does.
+    it is to seem. `picture_urls` are the addresses of its pictures, empty where the picture itself came with
+    the order. What else it has is its order's.
     """
 
     task_id: str
     gateway: str
     request: VideoRequest
-    picture_url: str
-    shape_by_picture: bool
+    picture_urls: tuple[str, ...] = ()
+    size: tuple[int, int] | None = None
+    length_seconds: float | None = None
+    shape_by_picture: bool = False
     price_micros: int
     created_at: dt.datetime
     due_at: dt.datetime
@@ -95,6 +100,13 @@ class Task:
             return State.PENDING if self.started_at is None else State.PROCESSING
         return State.SUCCESS if self.fault is None else State.FAILED
 
+    def progress(self, now: dt.datetime) -> float:
+        """How much of it is done, from 0 to 1, as far as can be said."""
+        if self.completed_at(now) is not None or self.started_at is None:
+            return float(self.ended_at is not None and self.fault is None)
+        whole = (self.due_at - self.started_at).total_seconds()
+        return min(0.99, (now - self.started_at).total_seconds() / whole) if whole > 0 else 0.99
+
     def cost_micros(self, now: dt.datetime) -> int:
         """What it takes from the balance.
 
@@ -118,9 +130,9 @@ class TaskFolder:
         """Where the clip of a task lies."""
         return self._folder / f"{task_id}.mp4"
 
-    def picture(self, task_id: str) -> Path:
-        """Where the picture of a task lies until the task is over."""
-        return self._folder / f"{task_id}.picture"
+    def picture(self, task_id: str, number: int) -> Path:
+        """Where a picture of a task lies until the task is over."""
+        return self._folder / f"{task_id}.{number}.picture"
 
     def load(self) -> dict[str, Task]:
         """Clear away what a kill left half made and read every task, oldest first.
@@ -141,10 +153,11 @@ class TaskFolder:
                 log.warning("Sandbox task %s cannot be read and is left out", path, exc_info=True)
         return {task.task_id: task for task in sorted(tasks, key=lambda task: task.created_at)}
 
-    def save(self, task: Task, picture: bytes = b"") -> None:
-        """Write a task, after the picture that came with it."""
-        if picture:
-            self.write(self.picture(task.task_id), picture)
+    def save(self, task: Task, pictures: Sequence[bytes] = ()) -> None:
+        """Write a task, after the pictures that came with it; an empty one did not."""
+        for number, picture in enumerate(pictures):
+            if picture:
+                self.write(self.picture(task.task_id, number), picture)
         self.write(self._json(task.task_id), _TASK.dump_json(task, indent=2))
 
     def write(self, path: Path, content: bytes) -> None:
@@ -155,8 +168,14 @@ class TaskFolder:
 
     def remove(self, task_id: str) -> None:
         """Forget a task and its files."""
-        for path in (self._json(task_id), self.picture(task_id), self.clip(task_id)):
+        self.remove_pictures(task_id)
+        for path in (self._json(task_id), self.clip(task_id)):
             path.unlink(missing_ok=True)
+
+    def remove_pictures(self, task_id: str) -> None:
+        """Forget the pictures of a task."""
+        for number in range(MOST_PICTURES):
+            self.picture(task_id, number).unlink(missing_ok=True)
 
     def _json(self, task_id: str) -> Path:
         return self._folder / f"{task_id}.json"
