@@ -404,6 +404,7 @@ def _wire_way(ground: Ground, bot: SoraBot, stack: contextlib.AsyncExitStack) ->
         lanes=lanes,
         pictures=delivery,
         desk=desk,
+        track=ground.track,
         clock=clock,
         sleep=sleep,
     )
@@ -444,6 +445,7 @@ def _wire_way(ground: Ground, bot: SoraBot, stack: contextlib.AsyncExitStack) ->
         desk=desk,
         acts=acts,
         stories=stories,
+        track=ground.track,
         health=ground.health,
         clock=clock,
         sleep=sleep,

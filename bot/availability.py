@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 from bot import messages, pacing, server_messages, text
 from bot.catalogue import Catalogue, Model
 from bot.errors import BadOrder, ModelUnavailable
-from bot.models import Account, Clock, Failure, NewJob, Outage, OutageScope, PauseScope, Quote
+from bot.models import Account, Clock, Failure, FailureKind, NewJob, Outage, OutageScope, PauseScope, Quote
 from bot.pauses import Pauses
+from bot.track import Track
 from bot.wishes import Order
 from storage.outages import OutageStore
 
@@ -31,11 +32,13 @@ class Availability:
         unprobed: Collection[str],
         default_model: str | None,
         pauses: Pauses,
+        track: Track,
         clock: Clock,
     ) -> None:
         self.catalogue = catalogue
         self._store = store
         self._pauses = pauses
+        self._track = track
         self._gateways = frozenset(gateways)
         self._unprobed = frozenset(unprobed)
         self._default = default_model
@@ -44,11 +47,12 @@ class Availability:
         self._probed_at: dict[str, dt.datetime] = {}
 
     async def load(self) -> None:
-        """Read the outages of earlier runs.
+        """Read the outages of earlier runs, and how the last jobs of each model ended.
 
         Each stopped key may be tried again at once: the operator may have restarted to change it.
         """
         self._outages = {(outage.scope, outage.subject): outage for outage in await self._store.all()}
+        await self._track.load(self.catalogue.models.keys())
 
     # Asking
 
@@ -150,6 +154,9 @@ class Availability:
         stopped = self.key_outage(model.gateway)
         if stopped is not None and not self._may_be_probed_by_an_order(model.gateway):
             return f"its gateway took no order {messages.ago(stopped.since)}; the operator has to act."
+        breaker = self._track.breaker(model.model_id)
+        if breaker.until is not None and breaker.is_open(self._clock()):
+            return messages.left_alone(breaker.faults, breaker.until)
         return None
 
     def check_known(self, scope: PauseScope, name: str) -> None:
@@ -175,12 +182,15 @@ class Availability:
         return outage
 
     def outages(self) -> list[Outage]:
-        """Return everything that is out now."""
-        return [
+        """Return everything that is out now, the models that failed too often among it."""
+        stored = [
             outage
             for outage in self._outages.values()
             if outage.scope is OutageScope.KEY or self.model_outage(outage.subject) is not None
         ]
+        named = {(outage.scope, outage.subject) for outage in stored}
+        failing = [self._failing(model_id) for model_id in self.catalogue.models]
+        return [*stored, *(one for one in failing if one and (one.scope, one.subject) not in named)]
 
     # Changing
 
@@ -216,6 +226,8 @@ class Availability:
             if wanted in {outage.subject, outage_name(outage)}:
                 await self._store.reopen(outage, server_id=server_id, reason=reason, by=by, now=self._clock())
                 self._outages.pop((outage.scope, outage.subject), None)
+                if outage.scope is OutageScope.MODEL:
+                    await self._track.forget(outage.subject)
                 return outage
         out = ", ".join(map(outage_name, self.outages())) or "nothing"
         raise BadOrder(f"Nothing named {text.code(name, 60)} is out. What is out now: {out}.")
@@ -233,6 +245,19 @@ class Availability:
         last = self._probed_at.get(gateway)
         due = last is None or self._clock() - last >= pacing.PROBE_EVERY
         return gateway in self._unprobed and due
+
+    def _failing(self, model_id: str) -> Outage | None:
+        """Return a model that is left alone since its last orders failed as what is out."""
+        breaker = self._track.breaker(model_id)
+        if breaker.is_closed or breaker.last_at is None:
+            return None
+        return Outage(
+            scope=OutageScope.MODEL,
+            subject=model_id,
+            failure=FailureKind.GATEWAY_DOWN,
+            detail=messages.faults_in_a_row(breaker.faults),
+            since=breaker.last_at,
+        )
 
     async def _record(self, scope: OutageScope, subject: str, failure: Failure) -> None:
         earlier = self._outages.get((scope, subject))

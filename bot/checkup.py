@@ -19,6 +19,7 @@ from bot.ground import known_times
 from bot.health import Health
 from bot.models import utc_now
 from bot.pauses import Pauses
+from bot.track import Track
 from storage import checkup
 from storage.checkup import CheckupStore
 from storage.database import Database
@@ -26,6 +27,7 @@ from storage.folder import DataFolder
 from storage.jobs import JobStore
 from storage.outages import OutageStore
 from storage.pauses import PauseStore
+from storage.track import TrackStore
 
 
 async def check_up(settings: Settings, out: TextIO) -> bool:
@@ -50,6 +52,7 @@ async def check_up(settings: Settings, out: TextIO) -> bool:
                 unprobed=(),
                 default_model=settings.default_model,
                 pauses=pauses,
+                track=Track(TrackStore(database), clock=utc_now),
                 clock=utc_now,
             )
             await availability.load()

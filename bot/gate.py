@@ -14,6 +14,7 @@ from bot.gateways import verdicts
 from bot.gateways.base import Gateway, data_url, file_part
 from bot.lane import SUBMIT, Lane
 from bot.models import Clock, Failure, FailureKind, Job, OutageScope, Sleep
+from bot.track import Track
 from bot.wording import SentPicture
 from storage.jobs import JobStore
 
@@ -47,7 +48,10 @@ class Pictures(Protocol):
 
 
 class Gate:
-    """Lets queued jobs through; while a gateway refuses the key they wait, with the reason on their cards."""
+    """Lets queued jobs through; while a gateway refuses the key they wait, with the reason on their cards.
+
+    So do those of a model whose last jobs failed; after a pause one of them tries it.
+    """
 
     def __init__(
         self,
@@ -58,6 +62,7 @@ class Gate:
         lanes: Mapping[str, Lane],
         pictures: Pictures,
         desk: CardDesk,
+        track: Track,
         clock: Clock,
         sleep: Sleep,
     ) -> None:
@@ -67,6 +72,7 @@ class Gate:
         self._lanes = lanes
         self._pictures = pictures
         self._desk = desk
+        self._track = track
         self._clock = clock
         self._sleep = sleep
         self._waiting: dict[str, Job] = {}
@@ -101,6 +107,7 @@ class Gate:
             del self._waiting[job.job_id]
             if not ready:
                 lane.slots.give_back(job.job_id)
+                self._track.let_go(job)
 
     async def accepted(self, job: Job) -> None:
         """The gateway took an order: neither its key nor the model is out."""
@@ -147,7 +154,9 @@ class Gate:
             is_hopeless = obstacle.kind is FailureKind.MODEL_GONE or job.gateway not in self._gateways
             if is_hopeless or self._clock() - job.created_at >= pacing.LONGEST_WAIT:
                 return obstacle
-            if not self._gateways[job.gateway].tells_balance and self._availability.claim_probe(job.gateway):
+            is_stopped = self._availability.key_outage(job.gateway) is not None
+            asks = is_stopped and not self._gateways[job.gateway].tells_balance
+            if asks and self._availability.claim_probe(job.gateway):
                 self._probes[job.gateway] = job.job_id
                 continue
             await self._explain()
@@ -163,22 +172,29 @@ class Gate:
         if job.gateway not in self._gateways:
             return Failure(kind=FailureKind.NO_ACCESS, detail="the key was removed")
         stopped = self._availability.key_outage(job.gateway)
-        if stopped is None or self._probes.get(job.gateway) == job.job_id:
-            return None
-        return Failure(kind=stopped.failure, detail=stopped.detail)
+        if stopped is not None and self._probes.get(job.gateway) != job.job_id:
+            return Failure(kind=stopped.failure, detail=stopped.detail)
+        if not self._track.may_try(model.model_id, job.job_id):
+            faults = self._track.breaker(model.model_id).faults
+            return Failure(kind=FailureKind.GATEWAY_DOWN, detail=messages.faults_in_a_row(faults))
+        return None
 
     async def _explain(self) -> None:
         """Let the card of every waiting job say what it waits for, where that is the operator."""
         for job in list(self._waiting.values()):
-            is_stopped = self._availability.key_outage(job.gateway) is not None
-            is_held_up = is_stopped and self._probes.get(job.gateway) != job.job_id
-            reason = messages.WAITS_FOR_OPERATOR if is_held_up else ""
+            reason = self._reason(job)
             if job.waiting_for != reason and job.job_id in self._waiting:
                 self._waiting[job.job_id] = dataclasses.replace(job, waiting_for=reason)
                 self._desk.show(await self._store.wait(job.job_id, reason))
 
+    def _reason(self, job: Job) -> str:
+        is_stopped = self._availability.key_outage(job.gateway) is not None
+        if is_stopped and self._probes.get(job.gateway) != job.job_id:
+            return messages.WAITS_FOR_OPERATOR
+        return "" if self._track.may_try(job.request.model, job.job_id) else messages.WAITS_FOR_TRIAL
+
     async def _sent_pictures(self, job: Job, model: Model) -> Sequence[SentPicture] | None:
-        """Return the pictures as the gateway wants them, the first one first; None where their card is gone."""
+        """Return the pictures as the gateway wants them, in their order; None where their card is gone."""
         kept = [picture for picture in (job.picture, job.end_picture) if picture is not None]
         asking = model.asking.picture
         if not kept or asking is None:

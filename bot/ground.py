@@ -21,6 +21,7 @@ from bot.pauses import Pauses
 from bot.quotas import Policy
 from bot.sandbox.server import SandboxServer
 from bot.timing import MOST_TIMES, TimeTable
+from bot.track import Track
 from storage.database import Database
 from storage.folder import DataFolder
 from storage.hooks import HookStore
@@ -28,6 +29,7 @@ from storage.jobs import JobStore
 from storage.outages import OutageStore
 from storage.pauses import PauseStore
 from storage.times import TimeStore
+from storage.track import TrackStore
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -45,6 +47,7 @@ class Ground:
     fetcher: ClipFetcher
     pauses: Pauses
     availability: Availability
+    track: Track
     times: TimeTable
     health: Health
     metrics: Metrics
@@ -110,6 +113,7 @@ async def open_ground(
         await callbacks.load()
         pauses = Pauses(PauseStore(database), clock=clock)
         await pauses.load()
+        track = Track(TrackStore(database), clock=clock)
         availability = Availability(
             catalogue,
             OutageStore(database),
@@ -117,6 +121,7 @@ async def open_ground(
             unprobed=[name for name, gateway in gateways.items() if not gateway.tells_balance],
             default_model=settings.default_model,
             pauses=pauses,
+            track=track,
             clock=clock,
         )
         await availability.load()
@@ -137,6 +142,7 @@ async def open_ground(
             fetcher=fetcher,
             pauses=pauses,
             availability=availability,
+            track=track,
             metrics=metrics,
             times=times,
             health=health,

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from bot import logs, pacing
 from bot.acts import EDIT_GRACE_SECONDS, POST_GRACE_SECONDS, Acts
+from bot.breaker import BOT_STOPPED
 from bot.card_desk import CardDesk
 from bot.catalogue import Catalogue
 from bot.clip_room import ClipRoom
@@ -23,6 +24,7 @@ from bot.models import Clock, Failure, FailureKind, Job, Sleep, Stage
 from bot.slots import Slots
 from bot.story import Stories
 from bot.submitter import Submitter, TryLater
+from bot.track import Track
 from bot.waiting import news_until
 from bot.watcher import Watcher
 from storage.jobs import JobStore
@@ -78,6 +80,7 @@ class JobWorker:
         desk: CardDesk,
         acts: Acts,
         stories: Stories,
+        track: Track,
         health: Health,
         clock: Clock,
         sleep: Sleep,
@@ -93,6 +96,7 @@ class JobWorker:
         self._desk = desk
         self._acts = acts
         self._stories = stories
+        self._track = track
         self._health = health
         self._clock = clock
         self._sleep = sleep
@@ -111,6 +115,7 @@ class JobWorker:
         """Stop driving a job that was cancelled just now, and show it."""
         if job.job_id in self._tasks:
             self._tasks[job.job_id].cancel()
+        self._track.saw(job)
         self._desk.show(job)
         self._acts.begin(self._stories.tell(job), grace_seconds=EDIT_GRACE_SECONDS)
 
@@ -227,6 +232,7 @@ class JobWorker:
             return None
         self._desk.show(job)
         if job.stage is not before:
+            self._track.saw(job)
             level = logging.WARNING if job.stage is Stage.UNCERTAIN else logging.INFO
             why = job.failure.detail if job.failure is not None else None
             log.log(level, "the job is %s", job.stage, extra={"why": why})
@@ -243,7 +249,7 @@ class JobWorker:
                 await self._order(job, attempt)
             case Stage.SUBMITTING:
                 # Only a restart finds a job here: the request may have been sent, or not.
-                await self._lose(job, "the bot stopped before it could write down the gateway's answer")
+                await self._lose(job, BOT_STOPPED)
             case Stage.RENDERING:
                 self._slots(job).keep(job)  # one that was uncertain for long has none any more
                 await self._watch(job, attempt)

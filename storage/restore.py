@@ -13,6 +13,7 @@ from typing import TextIO
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from bot.breaker import RESTORED
 from bot.errors import DiskUnusable, SchemaError, SettingsError
 from bot.models import DraftStage, FailureKind, Stage
 from storage.backup import check, copy, sync
@@ -20,7 +21,6 @@ from storage.database import Database, Store, writes
 from storage.folder import DataFolder
 from storage.schema import drafts, jobs, stage_history
 
-_WHY = "restored from a backup: it may have been ordered since"
 _MOST_NAMED = 20
 _BESIDE = ("-wal", "-shm")  # what SQLite keeps beside a database, and would take for the copy's own
 
@@ -96,14 +96,15 @@ class RestoreStore(Store):
                 stage=Stage.UNCERTAIN,
                 waiting_for="",
                 failure=FailureKind.SUBMIT_LOST,
-                failure_detail=_WHY,
+                failure_detail=RESTORED,
                 uncertain_at=now,
                 reminded_at=None,
             )
         )
         if uncertain:
             rows = [
-                {"job_id": job_id, "stage": Stage.UNCERTAIN, "note": _WHY, "at": now} for job_id in uncertain
+                {"job_id": job_id, "stage": Stage.UNCERTAIN, "note": RESTORED, "at": now}
+                for job_id in uncertain
             ]
             await connection.execute(sa.insert(stage_history), rows)
         waiting = [stage for stage in DraftStage if stage.is_open]

@@ -11,9 +11,11 @@ from bot.catalogue import Catalogue
 from bot.errors import ModelUnavailable
 from bot.models import Account, Failure, FailureKind, OutageScope
 from bot.pauses import Pauses
+from bot.track import Track
 from storage.database import Database
 from storage.outages import OutageStore
 from storage.pauses import PauseStore
+from storage.track import TrackStore
 from tests.world import SteppedTime
 
 BOTH = ("apixo", "pixazo")
@@ -43,6 +45,7 @@ async def opened(tmp_path: Path, time: SteppedTime) -> AsyncGenerator[Opened]:
             unprobed=[name for name in gateways if name == "pixazo"],
             default_model=default,
             pauses=Pauses(PauseStore(database), clock=time.now),
+            track=Track(TrackStore(database), clock=time.now),
             clock=time.now,
         )
 

@@ -28,11 +28,13 @@ from bot.models import FailureKind, Job, Outage, OutageScope, PauseScope, Stage,
 from bot.pauses import Pauses
 from bot.quotas import Policy
 from bot.timing import TimeTable
+from bot.track import Track
 from bot.troubles import Trouble
 from storage.checkup import CheckupStore, read_within
 from storage.folder import DataFolder
 from storage.outages import OutageStore
 from storage.pauses import PauseStore
+from storage.track import TrackStore
 from tests.acting import deny, make_operator, world_with_a_waiting_job
 from tests.books import DOLLAR, NOON, SERVER, Books, open_books, put_fresh_database
 from tests.fake_apixo import cut, envelope
@@ -66,6 +68,7 @@ def doctor(books: Books, gateways: Mapping[str, Gateway] | None = None, **change
             unprobed=(),
             default_model=None,
             pauses=pauses,
+            track=Track(TrackStore(books.database), clock=lambda: NOON),
             clock=lambda: NOON,
         ),
         "pauses": pauses,
@@ -220,6 +223,7 @@ async def test_a_gateway_that_no_model_is_of_is_told_as_that(tmp_path: Path, boo
         unprobed=(),
         default_model=None,
         pauses=Pauses(PauseStore(books.database), clock=lambda: NOON),
+        track=Track(TrackStore(books.database), clock=lambda: NOON),
         clock=lambda: NOON,
     )
 

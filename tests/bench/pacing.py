@@ -141,6 +141,7 @@ class MemoryGateway:
     tells_balance = True
     tells_models = False
     aborts = False
+    calls_back = True
 
     def __init__(self, renderer: Renderer, sleep: Sleep) -> None:
         self._renderer = renderer
@@ -325,6 +326,7 @@ async def open_way(
         lanes=lanes,
         pictures=silence,
         desk=desk,
+        track=ground.track,
         clock=clock,
         sleep=sleep,
     )
@@ -363,6 +365,7 @@ async def open_way(
         desk=desk,
         acts=acts,
         stories=stories,
+        track=ground.track,
         health=ground.health,
         clock=clock,
         sleep=sleep,
