@@ -1,4 +1,4 @@
-"""The command line: run, demo, backup, restore, export, doctor."""
+"""The command line: run, demo, models, backup, restore, export, doctor."""
 
 import argparse
 import asyncio
@@ -12,7 +12,7 @@ from pathlib import Path
 import aiohttp
 import discord
 
-from bot import logs, troubles, web
+from bot import logs, models_command, troubles, web
 from bot.app import App, open_app
 from bot.checkup import check_up
 from bot.config import Settings
@@ -43,6 +43,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 return asyncio.run(_run(settings))
             case "doctor" if not chosen.ledger:
                 return 0 if asyncio.run(check_up(settings, sys.stdout)) else 1
+            case "models":
+                return _models(settings, chosen.what)
             case "demo":
                 # Only the playground needs what requirements-dev.txt adds.
                 from bot.sandbox import demo  # noqa: PLC0415
@@ -68,6 +70,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
 
 
+def _models(settings: Settings, what: str) -> int:
+    if what == "list":
+        models_command.write_list(settings, sys.stdout)
+        return 0
+    return 0 if asyncio.run(models_command.check(settings, sys.stdout)) else 1
+
+
 def _on_data(folder: DataFolder, chosen: argparse.Namespace) -> int:
     """Do what needs the data folder alone."""
     match chosen.command:
@@ -88,6 +97,12 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("run", help="run the bot in Discord; needs DISCORD_TOKEN")
     demo = commands.add_parser("demo", help="try the bot in a browser, without Discord and without keys")
     demo.add_argument("--once", action="store_true", help="end after the scripted round")
+    models = commands.add_parser("models", help="list the catalogue, or check it against the gateways")
+    models.add_argument(
+        "what",
+        choices=("list", "check"),
+        help="check asks for free, and exits with 1 where something differs; list asks nobody",
+    )
     export = commands.add_parser("export", help="write all jobs, the ledger or the audit log to stdout")
     export.add_argument("--what", choices=("jobs", "ledger", "acts"), required=True)
     export.add_argument("--format", choices=("csv", "json"), required=True)

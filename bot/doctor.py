@@ -10,13 +10,15 @@ import shutil
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 
-from bot import __version__, doctor_messages, media
+from bot import __version__, doctor_messages, drift, drift_messages, media
 from bot.availability import Availability
 from bot.caretaker import LEAST_FREE_BYTES
+from bot.catalogue import Model
 from bot.errors import StartupError, StorageTrouble
-from bot.findings import Finding, is_stuck
-from bot.gateways.base import Gateway, NoAnswer
+from bot.findings import Finding, Level, is_stuck
+from bot.gateways.base import Gateway
 from bot.health import Health
+from bot.inspection import inspect
 from bot.media import FfmpegFailed
 from bot.models import Account, Clock, Job, PauseScope, Stage
 from bot.pauses import Pauses
@@ -33,7 +35,6 @@ USED_LATELY = dt.timedelta(days=30)
 ANSWER_SECONDS = 6.0
 
 _MOST_JOBS = 8
-_NO_TASK = "00000000-0000-4000-8000-000000000000"  # a request that no gateway has
 
 # Makes a picture and encodes it as clips are: it needs no file.
 _TRY = ("-f", "lavfi", "-i", "color=s=64x64:d=0.1", "-c:v", "libx264", "-f", "null", "-")
@@ -92,7 +93,7 @@ class Doctor:
         """Look at all that is the operator's: the machine, the gateways, and the jobs of every server."""
         asked = [
             self._asked("Jobs of all servers", self._jobs(None)),
-            *(self._asked(name, self._gateway(name, one)) for name, one in self._gateways.items()),
+            *(_answered(name, self._gateway(name, one), None) for name, one in self._gateways.items()),
             self._asked("The disk", _in_thread(self._room)),
             self._asked("ffmpeg", _ffmpeg()),
             self._asked("The last backup", _in_thread(self._backup)),
@@ -102,7 +103,7 @@ class Doctor:
         ]
         answers = await asyncio.gather(*asked)
         found = [doctor_messages.trouble(problem.for_operator) for problem in self._health.problems()]
-        found += self._stopped()
+        found += self._stopped() + self._old()
         if self._availability.account is Account.SANDBOX:
             found.append(doctor_messages.NO_GATEWAY)
         return found + [finding for answer in answers for finding in answer]
@@ -131,24 +132,23 @@ class Doctor:
         ]
 
     async def _gateway(self, name: str, gateway: Gateway) -> list[Finding]:
-        """Ask something that is free: the balance, or what became of a task that is not there."""
-        if gateway.tells_balance:
-            told = await gateway.balance()
-        else:
-            models = self._availability.catalogue.models.values()
-            model = next((one for one in models if one.gateway == name), None)
-            if model is None:
-                return [doctor_messages.no_model(name)]
-            told = await gateway.check(model, _NO_TASK)
-        match told:
-            case int(micros):
-                return [doctor_messages.balance(name, micros, low_micros=self._low_micros)]
-            case NoAnswer(failure=None, detail=detail):
-                return [doctor_messages.no_answer(name, detail)]
-            case NoAnswer(detail=detail):
-                return [doctor_messages.key_refused(name, detail)]
-            case _:
-                return [doctor_messages.key_taken(name)]
+        """Ask whether it takes the key, and of what it says of its models what the catalogue does not."""
+        key, models = await inspect(
+            gateway, self._models(name), low_micros=self._low_micros, seconds=self._answer_seconds
+        )
+        return [key, *(one for one in models if one.level is not Level.OK)]
+
+    def _models(self, gateway: str) -> list[Model]:
+        models = self._availability.catalogue.models.values()
+        return [model for model in models if model.gateway == gateway]
+
+    def _old(self) -> list[Finding]:
+        """Tell of entries that nobody looked at for long: a rehearsal's are never wrong."""
+        models = [
+            model for name in self._gateways for model in self._models(name) if model.account is Account.REAL
+        ]
+        old = drift.old(models, self._clock().date())
+        return drift_messages.all_old(old, days=drift.OLD.days)
 
     def _room(self) -> Finding:
         free = shutil.disk_usage(self._folder.path).free

@@ -66,6 +66,11 @@ def lines(findings: Iterable[Finding]) -> list[str]:
     return found
 
 
+def line(finding: Finding) -> str:
+    """Write a finding for a terminal on one line."""
+    return f"{_WORDS[finding.level]}  {finding.what} {finding.do}".rstrip()
+
+
 def summary(findings: Sequence[Finding]) -> str:
     """Count what asks for something."""
     count = sum(finding.level is not Level.OK for finding in findings)

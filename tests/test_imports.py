@@ -82,6 +82,7 @@ LAYERS = [
         "bot.track",
         "bot.availability",
         "bot.gateways.*",
+        "bot.inspection",
         "bot.clip_room",
         "bot.readiness",
         "bot.scrape",
