@@ -68,6 +68,8 @@ class Track:
         if verdict is None:
             return
         self.let_go(job)
+        if job.submitted_at is None:
+            return  # it never came to the gateway, which another was asked in place of
         at = job.uncertain_at if verdict is Verdict.FAULT else job.fetched_at
         seen = Outcome(job_id=job.job_id, verdict=verdict, at=at or job.finished_at or self._clock())
         known = self._outcomes.setdefault(job.request.model, [])

@@ -34,12 +34,14 @@ class TrackStore(Store):
     async def recent(
         self, connection: AsyncConnection, models: Iterable[str], *, since: dt.datetime, most: int
     ) -> dict[str, list[Outcome]]:
-        """Return the last outcomes of each of these models, the oldest first."""
+        """Return the last outcomes of each of these models, of jobs that came to it, the oldest first."""
         found: dict[str, list[Outcome]] = {}
         for model in models:
             rows = await connection.execute(
                 sa.select(*_COLUMNS)
-                .where(jobs.c.model == model, jobs.c.finished_at >= since)
+                .where(
+                    jobs.c.model == model, jobs.c.finished_at >= since, jobs.c.submitted_at.is_not(None)
+                )
                 .order_by(jobs.c.finished_at.desc())
                 .limit(most)
             )
