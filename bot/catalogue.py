@@ -80,6 +80,11 @@ class Model(Table):
         made = {shape for mode in self.modes for shape in self.shapes_of(mode)}
         return tuple(shape for shape in Shape if shape in made)
 
+    @property
+    def _usual_quality(self) -> Quality | None:
+        """What a clip has when nobody chose: 720p where that can be had, or else the least."""
+        return Quality.P720 if Quality.P720 in self.qualities else next(iter(self.qualities), None)
+
     def shapes_of(self, mode: Mode) -> tuple[Shape, ...]:
         """Return the shapes it makes in a mode; where that has no words for them, those that it makes at all.
 
@@ -233,7 +238,7 @@ class Model(Table):
             prompt=prompt,
             seconds=seconds or self.default_seconds or min(self.seconds),
             shape=shape or shapes[0],
-            quality=quality or next(iter(self.qualities), None),
+            quality=quality or self._usual_quality,
             keep_watermark=bool(keep_watermark) if self.watermark_field else None,
             sound=(has_sound.default if sound is None else sound) if has_sound is not None else None,
             negative_prompt=negative_prompt,
