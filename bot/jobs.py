@@ -2,7 +2,6 @@
 
 import asyncio
 import dataclasses
-import secrets
 from collections.abc import Sequence
 from typing import Protocol
 from weakref import WeakValueDictionary
@@ -13,6 +12,7 @@ from bot.availability import Availability
 from bot.catalogue import Model
 from bot.errors import ModelUnavailable, NoSuchJob, OverLimit, UserError
 from bot.health import Health
+from bot.ids import new_id
 from bot.models import Clock, Draft, DraftStage, Job, Mode, NewJob, Picture, Shape, Upload, VideoRequest
 from bot.picture_room import PictureRoom, check_upload_size
 from bot.quotas import Policy
@@ -22,10 +22,6 @@ from storage.orders import OrderStore, Refusal
 
 # Files are held in memory while they are looked at; a rush of orders waits here instead of filling it.
 _FILES_AT_ONCE = 4
-
-# Without letters and digits that look alike, since people read ids aloud and type them.
-_ID_LETTERS = "23456789abcdefghjkmnpqrstuvwxyz"
-_ID_LENGTH = 10
 
 
 class Driver(Protocol):
@@ -235,8 +231,3 @@ class JobService:
         return [
             (model, seconds) for model in self.orderable() if mode in model.modes for seconds in model.seconds
         ][:25]
-
-
-def new_id() -> str:
-    """Return a fresh id for a job, or for the draft that may become one."""
-    return "".join(secrets.choice(_ID_LETTERS) for _ in range(_ID_LENGTH))

@@ -5,7 +5,8 @@ import dataclasses
 from bot import offers, quote_messages
 from bot.availability import Availability
 from bot.errors import UserError
-from bot.jobs import JobService, new_id
+from bot.ids import new_id
+from bot.jobs import JobService
 from bot.models import Clock, Draft, DraftStage, Job, Purse
 from bot.quotas import Policy, Standing
 from storage.orders import OrderStore

@@ -17,7 +17,7 @@ PACKAGES = ("bot", "cogs", "storage")
 # From the bottom up. A module may import what stands in lower lines, and its own line where that
 # makes no circle. The first pattern that fits a module gives its line.
 LAYERS = [
-    ["bot.models", "bot.money", "bot.text", "bot.acts", "bot.waiting", "bot.redaction"],
+    ["bot.models", "bot.money", "bot.text", "bot.ids", "bot.acts", "bot.waiting", "bot.redaction"],
     ["bot.errors", "bot.troubles", "bot.disk_errors", "bot.logs", "bot.metrics"],
     [
         "bot.models_file",
