@@ -291,6 +291,7 @@ class Told:
     tells_balance = True
     tells_models = True
     aborts = True
+    calls_back = True
 
     def __init__(self, answer: Submitted | Checked | int | Inventory) -> None:
         self.answer: Any = answer

@@ -9,7 +9,7 @@ import pytest
 
 from bot import timing
 from bot.catalogue import Catalogue, Timing
-from bot.gateways.line import took_by_dates, took_by_milliseconds
+from bot.gateways.reading import took_by_dates, took_by_milliseconds
 from bot.models import Mode, Shape, Stage, VideoRequest
 from bot.timing import TimeTable, documented, learned
 from storage.times import TimeStore

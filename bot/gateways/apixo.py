@@ -4,10 +4,8 @@ Facts: APIXO Docs, Sora 2 and Sora 2 Pro, https://apixo.ai/docs/models/video/sor
 https://apixo.ai/docs/models/video/sora-2-pro; System APIs, https://apixo.ai/docs/api-reference/system.
 """
 
-import decimal
 import json
 from collections.abc import Mapping
-from decimal import Decimal
 from typing import Annotated, Any, cast
 from urllib.parse import quote
 
@@ -32,21 +30,10 @@ from bot.gateways.base import (
     Submitted,
     json_object,
 )
-from bot.gateways.line import (
-    TOO_MANY_REQUESTS,
-    Code,
-    Line,
-    TaskId,
-    Text,
-    links,
-    lost,
-    no_task,
-    rate_limited,
-    took_by_milliseconds,
-)
+from bot.gateways.line import TOO_MANY_REQUESTS, Line, rate_limited
+from bot.gateways.reading import Code, TaskId, Text, links, micros_of_dollars, took_by_milliseconds
 from bot.inventory import Inventory
 from bot.models import VideoRequest
-from bot.money import MICROS_PER_DOLLAR
 from bot.wording import SentPicture
 
 _OK = 200
@@ -55,7 +42,6 @@ _CLIENT_ERRORS = range(400, 500)
 # "upstream timeout", the task may have been made.
 _NOT_ACCEPTED = frozenset({500, 502, 503})
 _OPEN = frozenset(range(500, 600)) - _NOT_ACCEPTED
-_MOST_DOLLARS = 1_000_000_000
 
 
 class _Data(pydantic.BaseModel):
@@ -98,6 +84,7 @@ class ApixoGateway:
 
     tells_balance = True
     aborts = False
+    calls_back = True
 
     def __init__(
         self,
@@ -147,10 +134,10 @@ class ApixoGateway:
         words = self._line.plain(envelope.words or reply.text)
         if not reply.ok or envelope.code != _OK:
             code = envelope.code if reply.ok else reply.status
-            refused = no_task(reply, code, words)
+            refused = self._line.no_task(reply, code, words)
             failure = refused.failure if isinstance(refused, NoAnswer) else None
             return NoAnswer(detail=f"{code or 'no readable answer'}: {words}", failure=failure)
-        micros = _micros(envelope.number)
+        micros = micros_of_dollars(envelope.number)
         return NoAnswer(detail=f"no amount of money: {words}") if micros is None else micros
 
     async def inventory(self) -> Inventory | Missing | NoAnswer:
@@ -189,12 +176,14 @@ class ApixoGateway:
         if envelope.data.task_id:
             if reply.ok and code == _OK and not self._line.holds_key(envelope.data.task_id):
                 return Accepted(task_id=envelope.data.task_id)
-            return lost(reply, words, self._line.plain(envelope.data.task_id))
+            return self._line.lost(reply, words, self._line.plain(envelope.data.task_id))
         if reply.status == TOO_MANY_REQUESTS:
             return rate_limited(reply, words)
         says_no = reply.ok or reply.status in _CLIENT_ERRORS or reply.status in _NOT_ACCEPTED
-        if not says_no or code is None or code in HTTP_OK or code in _OPEN:
-            return lost(reply, words)
+        if not says_no or code is None or code in HTTP_OK:
+            return self._line.lost(reply, words)
+        if code in _OPEN:
+            return self._line.lost(reply, words, f"code {code}")
         if code == TOO_MANY_REQUESTS:
             return rate_limited(reply, words)
         failure = verdicts.of_refusal(code, words, self._line.plain(envelope.data.fail_code), prompt=prompt)
@@ -205,11 +194,11 @@ class ApixoGateway:
     def _checked(self, reply: Reply, task_id: str) -> Checked:
         envelope = _Envelope.model_validate(reply.body or {})
         words = self._line.plain(envelope.words or reply.text)
-        nothing = no_task(reply, envelope.code if reply.ok else reply.status, words)
+        nothing = self._line.no_task(reply, envelope.code if reply.ok else reply.status, words)
         if nothing is not None:
             return nothing
         if envelope.code != _OK:
-            return NoAnswer(detail=f"HTTP {reply.status} with code {envelope.code}: {words}")
+            return NoAnswer(detail=self._line.bad_answer(reply, words))
         task = envelope.data
         if not task.state:
             return Missing(detail="the gateway sent no state")
@@ -235,19 +224,6 @@ class ApixoGateway:
             case unknown:
                 self._line.wonder(unknown)
                 return Running()
-
-
-def _micros(number: object) -> int | None:
-    """Read dollars, to the nearest micro-dollar: doubles are finer for all amounts believed here."""
-    if isinstance(number, bool) or not isinstance(number, str | int | float):
-        return None
-    try:
-        dollars = Decimal(str(number))
-    except decimal.InvalidOperation:
-        return None
-    if not dollars.is_finite() or dollars.copy_abs() > _MOST_DOLLARS:
-        return None
-    return int((dollars * MICROS_PER_DOLLAR).to_integral_value())
 
 
 def _links(task: _Data) -> tuple[str, ...]:

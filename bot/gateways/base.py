@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import contextlib
 import dataclasses
 import datetime as dt
 import email.utils
@@ -20,8 +21,10 @@ from bot.wording import FilePart, SentPicture
 
 SUBMIT_SECONDS = 60.0
 CHECK_SECONDS = 30.0
+ABORT_SECONDS = 10.0
 MOST_REPLY_BYTES = 1024 * 1024
 MOST_LIST_BYTES = 4 * 1024 * 1024  # of a list of models, which grows with what a gateway sells
+MOST_CLIP_REPLY_BYTES = 64 * 1024 * 1024  # of an answer that may hold the clip itself
 MOST_PAUSE_SECONDS = 3600.0
 
 HTTP_OK = range(200, 300)
@@ -85,7 +88,7 @@ class Running:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Finished:
-    """Rendered; the links lead to the clip, best first, or the answer held the whole `clip`. Both may be missing.
+    """Rendered; the links lead to the clip, best first, or the answer held the whole `clip`, or neither.
 
     `cost_micros` is what the gateway says it took, and `took_seconds` how long, by its own stopwatch: no
     clock of another machine has a say in it. Both are None where it does not say.
@@ -141,6 +144,11 @@ class Gateway(Protocol):
         ...
 
     @property
+    def calls_back(self) -> bool:
+        """Whether the gateway posts to an address that it is given with an order."""
+        ...
+
+    @property
     def aborts(self) -> bool:
         """Whether the gateway really ends a task that is rendering when it is asked to."""
         ...
@@ -156,8 +164,8 @@ class Gateway(Protocol):
     ) -> Submitted:
         """Order a clip, once, that begins with `picture` and ends with `end`, each as the model wants it.
 
-        With `callback_url` the gateway is asked to post there when the task has ended. Never raises for
-        anything the gateway or the network does.
+        With `callback_url`, only where it `calls_back`, it is asked to post there when the task has ended.
+        Never raises for anything the gateway or the network does.
         """
         ...
 
@@ -210,7 +218,10 @@ class NoReply(Exception):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Reply:
-    """An answer. `text` is empty unless the body came whole; `body` is None unless it is a JSON object."""
+    """An answer. `text` is empty unless the body came whole; `body` is None unless it is a JSON object.
+
+    `after_seconds` is how long the gateway asks to be left alone.
+    """
 
     status: int
     text: str
@@ -259,8 +270,16 @@ class GatewayHttp:
         await self._paid.close()
         await self._free.close()
 
-    async def post(self, url: str, *, headers: Mapping[str, str], body: Mapping[str, Any]) -> Reply:
-        """Send a paid request, once.
+    async def post(
+        self,
+        url: str,
+        *,
+        headers: Mapping[str, str],
+        body: Mapping[str, Any],
+        as_form: bool = False,
+        most_bytes: int = MOST_REPLY_BYTES,
+    ) -> Reply:
+        """Send a paid request, once: as JSON, or `as_form` with a part for each field.
 
         Raises:
             NotSent: there was no connection; it is safe to try again.
@@ -269,15 +288,16 @@ class GatewayHttp:
         way = SimpleNamespace(connected=False)
         request = self._paid.post(
             url,
-            headers=headers,
-            data=io.BytesIO(json.dumps(body).encode()),  # bytes as they are would go out in one piece
+            headers=headers if as_form else {"Content-Type": "application/json", **headers},
+            # Bytes as they are would go out in one piece.
+            data=_form(body) if as_form else io.BytesIO(json.dumps(body).encode()),
             allow_redirects=False,
             timeout=self._submit_timeout,
             trace_request_ctx=way,
         )
         try:
             async with request as response:
-                return await self._read(response)
+                return await self._read(response, most_bytes)
         except (aiohttp.ClientError, OSError, ValueError) as error:  # TimeoutError is an OSError
             raise (NoReply if way.connected else NotSent)(_told(error)) from error
 
@@ -297,19 +317,35 @@ class GatewayHttp:
         request = self._free.get(
             url, headers=headers, params=params, allow_redirects=False, timeout=self._check_timeout
         )
+        return await self._answer(request, most_bytes)
+
+    async def delete(self, url: str, *, headers: Mapping[str, str]) -> Reply:
+        """Ask for something to be ended.
+
+        Raises:
+            NoReply: there is nothing to read.
+        """
+        request = self._free.delete(
+            url, headers=headers, allow_redirects=False, timeout=aiohttp.ClientTimeout(total=ABORT_SECONDS)
+        )
+        return await self._answer(request, MOST_REPLY_BYTES)
+
+    async def _answer(
+        self, request: contextlib.AbstractAsyncContextManager[aiohttp.ClientResponse], most_bytes: int
+    ) -> Reply:
         try:
             async with request as response:
                 return await self._read(response, most_bytes)
         except (aiohttp.ClientError, OSError, ValueError) as error:
             raise NoReply(_told(error)) from error
 
-    async def _read(self, response: aiohttp.ClientResponse, most_bytes: int = MOST_REPLY_BYTES) -> Reply:
+    async def _read(self, response: aiohttp.ClientResponse, most_bytes: int) -> Reply:
         raw = await _whole(response, most_bytes)
         return Reply(
             status=response.status,
-            text=raw.decode("utf-8", "replace"),
+            text=raw[:MOST_REPLY_BYTES].decode("utf-8", "replace"),  # a clip within it is no text
             body=json_object(raw),
-            after_seconds=retry_after(response.headers, self._clock()),
+            after_seconds=pause_asked(response.headers, self._clock()),
         )
 
 
@@ -326,6 +362,14 @@ async def data_url(picture: Picture) -> str:
     return f"data:{picture.content_type};base64,{base64.b64encode(data).decode('ascii')}"
 
 
+def pause_asked(headers: Mapping[str, str], now: dt.datetime) -> float | None:
+    """Read how long to leave a gateway alone: Retry-After, or OpenAI's header for the next look."""
+    milliseconds = headers.get("openai-poll-after-ms", "").strip()
+    if milliseconds.isascii() and milliseconds.isdigit():
+        return min(float(milliseconds) / 1000, MOST_PAUSE_SECONDS)
+    return retry_after(headers, now)
+
+
 def retry_after(headers: Mapping[str, str], now: dt.datetime) -> float | None:
     """Read Retry-After, in seconds or as a date; None where there is none to believe."""
     value = headers.get("Retry-After", "").strip()
@@ -336,6 +380,29 @@ def retry_after(headers: Mapping[str, str], now: dt.datetime) -> float | None:
     except (TypeError, ValueError, OverflowError):
         return None
     return min(max(seconds, 0.0), MOST_PAUSE_SECONDS)
+
+
+def _form(body: Mapping[str, Any]) -> aiohttp.FormData:
+    """Write fields as multipart/form-data: files as files, and what is no plain value as JSON."""
+    form = aiohttp.FormData(default_to_multipart=True)
+    for name, value in body.items():
+        for file in (files := _files(value)):
+            form.add_field(
+                name, io.BytesIO(file.data), filename=file.filename, content_type=file.content_type
+            )
+        if not files:
+            form.add_field(name, value if isinstance(value, str) else json.dumps(value))
+    return form
+
+
+def holds_files(body: Mapping[str, Any]) -> bool:
+    """Whether a field of a request is a file, or a list of some: JSON cannot hold them."""
+    return any(_files(value) for value in body.values())
+
+
+def _files(value: object) -> list[FilePart]:
+    several = cast("list[object]", value) if isinstance(value, list) else [value]
+    return [one for one in several if isinstance(one, FilePart)]
 
 
 async def _note_connected(_session: object, context: SimpleNamespace, _params: object) -> None:

@@ -13,7 +13,8 @@ from typing import Annotated, Any, cast
 import pydantic
 
 from bot.gateways.base import Missing, NoAnswer, Reply
-from bot.gateways.line import Line, TaskId, Text, no_task
+from bot.gateways.line import Line
+from bot.gateways.reading import TaskId, Text
 from bot.inventory import Feature, Inventory, Rate, Told
 from bot.models import Mode
 from bot.money import MICROS_PER_CENT, MICROS_PER_DOLLAR
@@ -117,7 +118,7 @@ def read(reply: Reply, line: Line) -> Inventory | Missing | NoAnswer:
     """Read a list of models; Missing where there is none at its address."""
     answer = _Answer.model_validate(reply.body or {})
     words = line.plain(answer.error or answer.message or answer.detail or reply.text)
-    nothing = no_task(reply, reply.status, words)
+    nothing = line.no_task(reply, reply.status, words)
     if nothing is not None:
         return nothing
     body = reply.body or {}

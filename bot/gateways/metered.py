@@ -48,6 +48,7 @@ class MeteredGateway:
         self.tells_balance = gateway.tells_balance
         self.tells_models = gateway.tells_models
         self.aborts = gateway.aborts
+        self.calls_back = gateway.calls_back
 
     async def submit(
         self,

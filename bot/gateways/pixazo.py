@@ -26,18 +26,8 @@ from bot.gateways.base import (
     Submitted,
     json_object,
 )
-from bot.gateways.line import (
-    TOO_MANY_REQUESTS,
-    Code,
-    Line,
-    TaskId,
-    Text,
-    links,
-    lost,
-    no_task,
-    rate_limited,
-    took_by_dates,
-)
+from bot.gateways.line import TOO_MANY_REQUESTS, Line, rate_limited
+from bot.gateways.reading import Code, TaskId, Text, links, took_by_dates
 from bot.models import FailureKind, VideoRequest
 from bot.wording import SentPicture
 
@@ -68,6 +58,7 @@ class PixazoGateway:
     tells_balance = False
     tells_models = False
     aborts = False
+    calls_back = True
 
     def __init__(
         self, http: GatewayHttp, *, name: str, base_url: str, key: str, charged: bool | None = None
@@ -131,7 +122,7 @@ class PixazoGateway:
         if answer.request_id:
             if reply.ok and not self._line.holds_key(answer.request_id):
                 return Accepted(task_id=answer.request_id)
-            return lost(reply, words, self._line.plain(answer.request_id))
+            return self._line.lost(reply, words, self._line.plain(answer.request_id))
         code = reply.status
         if reply.ok and answer.error:
             code = answer.code or _BAD_REQUEST
@@ -139,12 +130,12 @@ class PixazoGateway:
             return rate_limited(reply, words)
         if reply.body is not None and code in _CLIENT_ERRORS:
             return Refused(failure=verdicts.of_refusal(code, words, prompt=prompt))
-        return lost(reply, words)
+        return self._line.lost(reply, words)
 
     def _checked(self, reply: Reply, task_id: str) -> Checked:
         answer = _Answer.model_validate(reply.body or {})
         words = self._line.plain(answer.words or reply.text)
-        nothing = no_task(reply, reply.status, words)
+        nothing = self._line.no_task(reply, reply.status, words)
         if nothing is not None:
             return nothing
         if not answer.status:
