@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 import pydantic
 
-from bot import models_file, money, text
+from bot import entry_rules, models_file, money, text
 from bot.dialects import DIALECTS
 from bot.entries import (
     GatewaySpec,
@@ -269,42 +269,26 @@ class Model(Table):
             raise BadOrder(f"{self.model_id} has the styles {_or(style.words)}.")
 
     @pydantic.model_validator(mode="after")
-    def _every_order_has_one_size_and_one_price(self) -> "Model":
-        for mode, rows in self._sizes.items():
-            orders = _told_apart([self.shapes_of(mode), self.qualities or (None,)], rows, _SIZED_BY)
-            _check_one_matches(f"modes.{mode}.sizes", rows, orders)
-        if self.price is not None:
-            for mode in self.modes:
-                choices = [
-                    (mode,),
-                    self.seconds,
-                    self.shapes_of(mode),
-                    self.qualities or (None,),
-                    (None,) if self.options.sound is None else (True, False),
-                ]
-                orders = _told_apart(choices, self.price.rows, _PRICED_BY)
-                _check_one_matches("price.rows", self.price.rows, orders)
-        return self
-
-    @pydantic.model_validator(mode="after")
-    def _can_be_asked(self) -> "Model":
+    def _contradicts_itself_nowhere(self) -> "Model":
         if len(set(self.seconds)) != len(self.seconds):
             raise ValueError("seconds: each length once")
         if self.default_seconds is not None and self.default_seconds not in self.seconds:
             raise ValueError("default_seconds: is none of `seconds`")
         if len(self.seconds) > 1 and self.asking.length is None:
             raise ValueError("request.length: is missing; there is more than one length to ask for")
-        if Mode.IMAGE in self.modes:
-            picture, end = self.asking.picture, self.options.end_frame
-            if picture is None:
-                raise ValueError("request.picture: is missing; say how the picture is sent")
-            if picture.field is None and self.asking.content is None:
-                raise ValueError("request.picture.field: is missing; name the field that takes the picture")
-            is_alone = picture.form in {"text", "object", "object-text"} and self.asking.content is None
-            if end is not None and end.field is None and is_alone:
-                raise ValueError("options.end_frame.field: is missing; the first picture is in no list")
-        elif self.options.end_frame is not None:
-            raise ValueError("options.end_frame: belongs to image-to-video, which this model has not")
+        entry_rules.check_pictures(self.asking, self.options, has_pictures=Mode.IMAGE in self.modes)
+        named = entry_rules.fields(self.asking, self.options)
+        if self.watermark_field is not None:
+            named["watermark_field"] = self.watermark_field
+        for mode, spec in self.modes.items():
+            entry_rules.check_fields(named, mode, spec)
+            sizes = {"shape": self.shapes_of(mode), "quality": self.qualities or (None,)}
+            name = f"modes.{mode}.{'sizes' if spec.resolution is None else 'resolution'}"
+            entry_rules.check_rows(name, self._sizes[mode], sizes)
+            if self.price is not None:
+                sounds = (None,) if self.options.sound is None else (True, False)
+                choices = {"mode": (mode,), "seconds": self.seconds, **sizes, "sound": sounds}
+                entry_rules.check_rows("price.rows", self.price.rows, choices)
         return self
 
 
@@ -332,11 +316,22 @@ def _shipped() -> Catalogue:
 
 def _read(operators_file: Path | None) -> Catalogue:
     entries = models_file.read_entries(operators_file)
+    _check_names(entries.gateways)
+    _check_names(entries.models)
     gateways = {entry.name: _gateway(entry) for entry in entries.gateways}
     models: dict[str, Model] = {}
     for entry in entries.models:
         models[entry.name] = _model(entry, gateways)
     return Catalogue(models, gateways)
+
+
+def _check_names(entries: Iterable[Entry]) -> None:
+    """Refuse names that only their capitals tell apart: people would order from the wrong one."""
+    known: dict[str, str] = {}
+    for entry in entries:
+        other = known.setdefault(entry.name.casefold(), entry.name)
+        if other != entry.name:
+            raise SettingsError(f"{entry.where} is named like {other!r}, but for capitals")
 
 
 def _gateway(entry: Entry) -> GatewaySpec:
@@ -378,7 +373,25 @@ def _model(entry: Entry, gateways: Mapping[str, GatewaySpec]) -> Model:
         if (mode_spec.path is None) != (spec.kind != "pixazo"):
             wrong = "is missing; Pixazo has one for each mode" if spec.kind == "pixazo" else "take it out"
             raise SettingsError(f"{entry.where} modes.{mode}.path: {wrong}")
+        if spec.dialect is not None and (wrong := _unsaid(model, mode_spec, spec.dialect)):
+            raise SettingsError(f"{entry.where} modes.{mode}.{wrong}")
     return model
+
+
+def _unsaid(model: Model, mode: ModeSpec, dialect: str) -> str:
+    """Say which key of a mode holds sizes that the dialect has no words for; empty where there is none."""
+    if model.asking.size is None:
+        has_pixels = any(row.pixels is not None for row in mode.sizes or ())
+        return (
+            f"sizes: {dialect} has no field for pixels; take `ratio` and `resolution`" if has_pixels else ""
+        )
+    for key in ("ratio", "resolution"):
+        if getattr(mode, key) is not None:
+            return f"{key}: {dialect} takes pixels; give `sizes` with `pixels` in each row"
+    for number, row in enumerate(mode.sizes or ()):
+        if row.pixels is None and not row.send:
+            return f"sizes.{number}.pixels: is missing; {dialect} takes pixels"
+    return ""
 
 
 _Built = TypeVar("_Built", bound=Table)
@@ -401,42 +414,6 @@ def _built(kind: type[_Built], entry: Entry, known: Mapping[str, Any], *, id_key
 def _matches(row: Size | PriceRow, request: VideoRequest, keys: Iterable[str]) -> bool:
     """Whether every key the row has agrees with the request."""
     return all(getattr(row, key) in {None, getattr(request, key)} for key in keys)
-
-
-def _told_apart(
-    choices: Sequence[Sequence[Any]], rows: Sequence[Size | PriceRow], keys: Sequence[str]
-) -> Iterator[dict[str, Any]]:
-    """Give every combination of choices that some row could tell from another."""
-    matter = [
-        values if any(getattr(row, key) is not None for row in rows) else values[:1]
-        for key, values in zip(keys, choices, strict=True)
-    ]
-    for combination in itertools.product(*matter):
-        yield dict(zip(keys, combination, strict=True))
-
-
-def _check_one_matches(
-    name: str, rows: Sequence[Size | PriceRow], orders: Iterable[Mapping[str, Any]]
-) -> None:
-    for order in orders:
-        matches = sum(all(getattr(row, key) in {None, value} for key, value in order.items()) for row in rows)
-        if matches != 1:
-            told = ", ".join(_told(key, value) for key, value in order.items())
-            raise ValueError(f"{name}: {matches} rows match {told}; exactly one must")
-
-
-def _told(key: str, value: object) -> str:
-    match key:
-        case "seconds":
-            return f"{value} s"
-        case "sound":
-            return (
-                {True: "with sound", False: "silent"}.get(bool(value), "")
-                if value is not None
-                else "any sound"
-            )
-        case _:
-            return str(value or f"no {key}")
 
 
 def _or(values: Sequence[object]) -> str:

@@ -54,6 +54,12 @@ class PictureField(Table):
     field: Field | None = None
     form: Literal["text", "list", "object", "object-text", "frames"] = "text"
 
+    @pydantic.model_validator(mode="after")
+    def _files_are_fields(self) -> "PictureField":
+        if self.send == "file" and self.form not in {"text", "list"}:
+            raise ValueError(f'form: a file cannot be wrapped in "{self.form}"')
+        return self
+
 
 class Request(Table):
     """How a model is asked, in all its modes.
@@ -70,6 +76,12 @@ class Request(Table):
     picture: PictureField | None = None
     size: Field | None = None
     send: dict[Field, Scalar] = {}
+
+    @pydantic.model_validator(mode="after")
+    def _content_holds_no_files(self) -> "Request":
+        if self.content is not None and self.picture is not None and self.picture.send == "file":
+            raise ValueError(f"picture.send: a file cannot stand in the list {self.content!r}")
+        return self
 
 
 class Size(Table):
