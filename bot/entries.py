@@ -47,12 +47,14 @@ class PictureField(Table):
     `send` says as what: a `link`, a `data-url`, or a `file` beside the other fields. `form` says how that is
     wrapped: as it is (`text`), in a list of one (`list`), in an object `{"image_url": …}` (`object`), in the
     JSON text of such an object (`object-text`), or in a list of frames that each name their place (`frames`).
+    Without `webp` it takes JPG and PNG only.
     A model with `content` holds pictures there, and needs neither `field` nor `form`.
     """
 
     send: Literal["link", "data-url", "file"] = "link"
     field: Field | None = None
     form: Literal["text", "list", "object", "object-text", "frames"] = "text"
+    webp: pydantic.StrictBool = True
 
     @pydantic.model_validator(mode="after")
     def _files_are_fields(self) -> "PictureField":

@@ -19,7 +19,7 @@ def main() -> None:
     _limit(seconds=wish["most_seconds"], memory_bytes=wish["most_memory_bytes"])
     sizes = {Shape(shape): tuple(pixels) if pixels else None for shape, pixels in wish["sizes"].items()}
     try:
-        fitted = pictures.fit(sys.stdin.buffer.read(), sizes=sizes)
+        fitted = pictures.fit(sys.stdin.buffer.read(), sizes=sizes, webp=wish["webp"])
     except BadPicture as error:
         answer, data = {"refused": str(error)}, b""
     else:

@@ -61,7 +61,9 @@ class PictureRoom:
         self._most_memory_bytes = most_memory_bytes
         self._turn = asyncio.Semaphore(1)
 
-    async def fit(self, data: bytes, *, sizes: Mapping[Shape, Pixels | None]) -> tuple[Shape, Picture]:
+    async def fit(
+        self, data: bytes, *, sizes: Mapping[Shape, Pixels | None], webp: bool = True
+    ) -> tuple[Shape, Picture]:
         """Make the picture what a model takes, as `pictures.fit` does, and put it on disk.
 
         Its name is the hash of its bytes. The shape that comes back is the one it got.
@@ -72,6 +74,7 @@ class PictureRoom:
         check_upload_size(len(data))
         wish = {
             "sizes": sizes,
+            "webp": webp,
             "most_seconds": self._most_seconds,
             "most_memory_bytes": self._most_memory_bytes,
         }

@@ -77,11 +77,12 @@ class Fitted:
     cropped: bool
 
 
-def fit(data: bytes, *, sizes: Mapping[Shape, Pixels | None]) -> Fitted:
+def fit(data: bytes, *, sizes: Mapping[Shape, Pixels | None], webp: bool = True) -> Fitted:
     """Make a picture what a model takes: in the shape among `sizes` that comes nearest to its own.
 
     With pixels it gets exactly those. Without, it is left whole where there was a choice, or where it lies as
-    the one shape does; else it is cut. A square lies like a landscape. Bytes that need no change are kept.
+    the one shape does; else it is cut. A square lies like a landscape. Bytes that need no change are kept;
+    a WebP needs one for a model that takes no `webp`.
 
     Raises:
         BadPicture: it is no still picture, is broken, or has too many pixels.
@@ -95,7 +96,7 @@ def fit(data: bytes, *, sizes: Mapping[Shape, Pixels | None]) -> Fitted:
         ratio = pixels[0] / pixels[1] if pixels else None if is_whole else shape.ratio
         window = _window(size, ratio)
         wanted = pixels or window
-        if wanted == window == size and turn is None and _is_fine(image, data):
+        if wanted == window == size and turn is None and _is_fine(image, data, webp=webp):
             _check_whole(image)
             content_type = _SENT[str(image.format)]
         else:
@@ -137,9 +138,10 @@ def _check_whole(image: Image.Image) -> None:
     image.load()
 
 
-def _is_fine(image: Image.Image, data: bytes) -> bool:
+def _is_fine(image: Image.Image, data: bytes, *, webp: bool) -> bool:
     """Whether a gateway takes the bytes as they are; CMYK is for printers and not every reader has it."""
-    return image.format in _SENT and image.mode != "CMYK" and len(data) <= MOST_SENT_BYTES
+    is_taken = image.format in _SENT and (webp or image.format != "WEBP")
+    return is_taken and image.mode != "CMYK" and len(data) <= MOST_SENT_BYTES
 
 
 def _turn(image: Image.Image) -> Image.Transpose | None:

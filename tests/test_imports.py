@@ -176,6 +176,7 @@ LONG_MODULES = {
     "bot.config": "every setting, and how each is read",
     "bot.gateways.apixo": "the one envelope, with all that can stand in it",
     "bot.catalogue": "what an entry is and the rules that hold within it",
+    "bot.entries": "every key of a gateway's and a model's table",
     "bot.client": "the one object that discord.py knows, and what it tells it of",
     "bot.delivery": "every way in which Discord refuses a post, and what then",
     "bot.gateways.base": "the one request with all that can go wrong in it",

@@ -180,6 +180,13 @@ async def test_a_picture_that_is_fine_is_kept_to_the_byte(
     assert [path.name for path in (tmp_path / "pictures").iterdir()] == [picture.path.name]
 
 
+@pytest.mark.parametrize(("kind", "content_type"), [("JPEG", "image/jpeg"), ("WEBP", "image/jpeg")])
+def test_a_webp_becomes_a_jpeg_for_a_model_that_takes_none(kind: str, content_type: str) -> None:
+    data = saved(corners(64, 32), kind)
+    fitted = pictures.fit(data, sizes={Shape.LANDSCAPE: None}, webp=False)
+    assert (fitted.content_type, fitted.data == data) == (content_type, kind == "JPEG")
+
+
 async def test_a_phones_jpeg_with_a_second_view_inside_is_a_still_jpeg(room: Rules) -> None:
     data = saved(plain(40, 30), "MPO", save_all=True, append_images=[plain(40, 30)])
     picture = await room.fit(data, shape=Shape.LANDSCAPE, pixels=None)
