@@ -16,6 +16,7 @@ from bot.approvals import ApprovalService
 from bot.card_desk import CardDesk
 from bot.caretaker import Caretaker
 from bot.charts import Charts
+from bot.choosing import Chooser
 from bot.client import SoraBot
 from bot.clip_room import ClipRoom
 from bot.config import Settings
@@ -23,6 +24,7 @@ from bot.cooldown import Cooldown
 from bot.deletions import Deletions
 from bot.delivery import Delivery
 from bot.doctor import Doctor
+from bot.fallover import FallOver
 from bot.forecast import Forecast
 from bot.funds import FundAdmin
 from bot.gate import Gate
@@ -45,6 +47,7 @@ from bot.scrape import Scrape
 from bot.servers import ServerAdmin
 from bot.shrink import ClipShrinker
 from bot.spending import SpendingService
+from bot.stopper import Stopper
 from bot.story import Stories
 from bot.submitter import Submitter
 from bot.turnstile import Turnstile
@@ -69,6 +72,7 @@ from storage.audit import ActStore
 from storage.balances import BalanceStore
 from storage.checkup import CheckupStore
 from storage.deletions import DeletionStore
+from storage.fallover import FallOverStore
 from storage.folder import DataFolder
 from storage.gauges import GaugeStore
 from storage.grants import GrantStore
@@ -82,6 +86,7 @@ from storage.outages import MarkStore
 from storage.purses import PurseStore
 from storage.reports import ReportStore
 from storage.servers import ServerStore
+from storage.stops import StopStore
 from storage.uncertain import UncertainStore
 
 log = logging.getLogger(__name__)
@@ -209,6 +214,8 @@ class _Way:
     gate: Gate
     watcher: Watcher
     worker: JobWorker
+    stopper: Stopper
+    chooser: Chooser
 
 
 def _wire(ground: Ground, stack: contextlib.AsyncExitStack, ticks: Ticks) -> App:
@@ -255,11 +262,17 @@ def _wire(ground: Ground, stack: contextlib.AsyncExitStack, ticks: Ticks) -> App
         pictures=PictureRoom(ground.folder.pictures),
         policy=ground.policy,
         driver=alerts,
+        stopper=way.stopper,
         health=ground.health,
         clock=clock,
     )
     quotes = QuoteService(
-        orders=orders, jobs=jobs, availability=ground.availability, policy=ground.policy, clock=clock
+        orders=orders,
+        jobs=jobs,
+        availability=ground.availability,
+        chooser=way.chooser,
+        policy=ground.policy,
+        clock=clock,
     )
     asked = ApprovalStore(database, orders)
     requests = RequestDesk(
@@ -393,7 +406,28 @@ def _wire_way(ground: Ground, bot: SoraBot, stack: contextlib.AsyncExitStack) ->
         stack.push_async_callback(lane.close)
     forecast = Forecast(lanes=lanes, times=ground.times, clock=clock)
     delivery = Delivery(
-        bot, catalogue, shrinker=ClipShrinker(), forecast=forecast, turnstile=turnstile, clock=clock
+        bot,
+        catalogue,
+        shrinker=ClipShrinker(),
+        forecast=forecast,
+        aborting={gateway.name for gateway in ground.gateways.values() if gateway.aborts},
+        turnstile=turnstile,
+        clock=clock,
+    )
+    chooser = Chooser(
+        availability=ground.availability,
+        track=ground.track,
+        times=ground.times,
+        forecast=forecast,
+        servers=ServerStore(ground.database),
+    )
+    fall_over = FallOver(
+        jobs=store,
+        store=FallOverStore(ground.database, OrderStore(ground.database, store)),
+        chooser=chooser,
+        catalogue=catalogue,
+        policy=ground.policy,
+        clock=clock,
     )
     acts = Acts()
     desk = CardDesk(delivery, store, forecast, acts=acts, clock=clock, sleep=sleep)
@@ -405,6 +439,7 @@ def _wire_way(ground: Ground, bot: SoraBot, stack: contextlib.AsyncExitStack) ->
         pictures=delivery,
         desk=desk,
         track=ground.track,
+        fall_over=fall_over,
         clock=clock,
         sleep=sleep,
     )
@@ -415,6 +450,7 @@ def _wire_way(ground: Ground, bot: SoraBot, stack: contextlib.AsyncExitStack) ->
         gateways=ground.gateways,
         lanes=lanes,
         gate=gate,
+        fall_over=fall_over,
         callbacks=ground.callbacks,
         clips=clips,
         desk=desk,
@@ -430,16 +466,20 @@ def _wire_way(ground: Ground, bot: SoraBot, stack: contextlib.AsyncExitStack) ->
         gate=gate,
         times=ground.times,
         delays=stories,
+        bars=forecast,
         clock=clock,
         sleep=sleep,
     )
+    stops = StopStore(ground.database, store)
     worker = JobWorker(
         store=store,
         catalogue=catalogue,
         lanes=lanes,
         gate=gate,
+        fall_over=fall_over,
         submitter=submitter,
         watcher=watcher,
+        stops=stops,
         clips=clips,
         channels=delivery,
         desk=desk,
@@ -450,6 +490,15 @@ def _wire_way(ground: Ground, bot: SoraBot, stack: contextlib.AsyncExitStack) ->
         clock=clock,
         sleep=sleep,
     )
+    stopper = Stopper(
+        store=stops,
+        jobs=store,
+        catalogue=catalogue,
+        gateways=ground.gateways,
+        lanes=lanes,
+        driver=worker,
+        clock=clock,
+    )
     return _Way(
         turnstile=turnstile,
         delivery=delivery,
@@ -458,6 +507,8 @@ def _wire_way(ground: Ground, bot: SoraBot, stack: contextlib.AsyncExitStack) ->
         gate=gate,
         watcher=watcher,
         worker=worker,
+        stopper=stopper,
+        chooser=chooser,
     )
 
 

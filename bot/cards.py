@@ -46,10 +46,13 @@ def pictures(job: Job) -> dict[str, Picture]:
     }
 
 
-def card(job: Job, model: Model, outlook: Outlook, *, links: Sequence[str] = ()) -> ui.LayoutView:
+def card(
+    job: Job, model: Model, outlook: Outlook, *, aborts: bool = False, links: Sequence[str] = ()
+) -> ui.LayoutView:
     """Build the job's card as it should look now; a new view for every edit.
 
-    `links` are shown instead of the attached pictures.
+    `aborts` says that the job's gateway ends tasks that are being rendered. `links` are shown instead of the
+    attached pictures.
     """
     container: ui.Container[ui.LayoutView] = ui.Container(accent_colour=_COLOURS[job.stage])
     head = [
@@ -78,7 +81,7 @@ def card(job: Job, model: Model, outlook: Outlook, *, links: Sequence[str] = ())
         messages.named(job),
     ]
     container.add_item(ui.TextDisplay("\n".join(f"-# {line}" for line in lines)))
-    button = _button(job)
+    button = _button(job, aborts=aborts)
     if button is not None:
         container.add_item(ui.ActionRow(button))
     view = ui.LayoutView(timeout=None)
@@ -86,10 +89,12 @@ def card(job: Job, model: Model, outlook: Outlook, *, links: Sequence[str] = ())
     return view
 
 
-def _button(job: Job) -> ui.Button[ui.LayoutView] | None:
+def _button(job: Job, *, aborts: bool) -> ui.Button[ui.LayoutView] | None:
     """Build the one thing to press: what still helps."""
     if job.stage is Stage.QUEUED:
         return ui.Button(label="Cancel", custom_id=cancel_id(job.job_id))
+    if job.stage is Stage.RENDERING and aborts:
+        return ui.Button(label="Stop rendering", custom_id=cancel_id(job.job_id))
     if job.stage is Stage.DONE and job.video_message_id is not None:
         return ui.Button(label="Go to the clip", url=messages.message_link(job, job.video_message_id))
     return None

@@ -3,19 +3,19 @@
 import contextlib
 import datetime as dt
 import logging
-from collections.abc import Awaitable, Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Generator, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import discord
 
-from bot import cards, media, messages, text
+from bot import cards, fallover_messages, media, messages, text
 from bot.catalogue import Catalogue
 from bot.discord_errors import TooLarge, discord_errors
 from bot.errors import ChannelClosed, DiscordTrouble
 from bot.forecast import Forecast
 from bot.history import History, NothingThere
-from bot.models import Clock, Job, Stage
+from bot.models import Clock, Draft, Job, Stage
 from bot.pacing import CARD, DELIVERY, EDIT
 from bot.shrink import ClipShrinker
 from bot.turnstile import Turnstile
@@ -40,13 +40,16 @@ class Delivery:
         *,
         shrinker: ClipShrinker,
         forecast: Forecast,
+        aborting: Collection[str],
         turnstile: Turnstile,
         clock: Clock,
     ) -> None:
+        """`aborting` are the gateways that end tasks which are being rendered."""
         self._client = client
         self._catalogue = catalogue
         self._shrinker = shrinker
         self._forecast = forecast
+        self._aborting = aborting
         self._turnstile = turnstile
         self._clock = clock
         self._history = History(client, turnstile=turnstile)
@@ -166,15 +169,22 @@ class Delivery:
         lines = [head, messages.linked(link, until), messages.kept(job) if is_kept else ""]
         return await self._answer(job, "\n".join(filter(None, lines)))
 
-    async def tell(self, job: Job, *, again: bool = False) -> None:
+    async def tell(self, job: Job, *, again: bool = False, offer: Draft | None = None) -> None:
         """Tell the member how the job ended, or that it is overdue, as an answer to its card.
+
+        `offer` is what another model would do at a higher price, with the buttons that say yes or no to it.
 
         Raises:
             ChannelClosed: the channel does not take it.
             DiscordTrouble: it may work later; `again` then finds out whether it did.
         """
-        if not again or await self._look(job, self._history.answer) is None:
+        if again and await self._look(job, self._history.answer) is not None:
+            return
+        if offer is None:
             await self._answer(job, messages.told(job))
+        else:
+            told = f"{messages.told(job)}\n{fallover_messages.offer(offer, job)}"
+            await self._answer(job, told, view=cards.quote_buttons(offer.draft_id))
 
     async def write_directly(self, job: Job) -> None:
         """Tell the member alone what the channel did not take, unless an earlier try has.
@@ -201,7 +211,9 @@ class Delivery:
         with discord_errors():
             await channel.send(content, allowed_mentions=discord.AllowedMentions.none(), nonce=nonce)
 
-    async def _answer(self, job: Job, content: str, *, clip: Path | None = None) -> int:
+    async def _answer(
+        self, job: Job, content: str, *, clip: Path | None = None, view: discord.ui.View | None = None
+    ) -> int:
         """Post a new message (an edit would notify nobody) that mentions only the requester.
 
         Its nonce is made of the job and of what it means: a stage is told of once.
@@ -220,6 +232,7 @@ class Delivery:
                 content,
                 allowed_mentions=mentions,
                 nonce=f"{job.job_id}:{job.stage}",
+                **({} if view is None else {"view": view}),
                 **_replying_to(job),
                 **files,
             )
@@ -265,7 +278,8 @@ class Delivery:
 
     def _card(self, job: Job, *, links: Sequence[str] = ()) -> discord.ui.LayoutView:
         model = self._catalogue.models[job.request.model]
-        view = cards.card(job, model, self._forecast.of(job), links=links)
+        aborts = job.gateway in self._aborting
+        view = cards.card(job, model, self._forecast.of(job), aborts=aborts, links=links)
         # Presses reach the dynamic items that client.py registers; discord.py need not keep the view.
         view.stop()
         return view

@@ -10,6 +10,7 @@ from bot.availability import Availability
 from bot.card_desk import CardDesk
 from bot.catalogue import Model
 from bot.errors import ChannelClosed
+from bot.fallover import FallOver
 from bot.gateways import verdicts
 from bot.gateways.base import Gateway, data_url, file_part
 from bot.lane import SUBMIT, Lane
@@ -34,6 +35,13 @@ class Ready:
 @dataclasses.dataclass(frozen=True)
 class CardGone:
     """Somebody deleted the job's card, and with it the picture the gateway would fetch."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Elsewhere:
+    """The job would have had to wait: it is over, and another goes on in its stead."""
+
+    successor: Job
 
 
 class Pictures(Protocol):
@@ -63,6 +71,7 @@ class Gate:
         pictures: Pictures,
         desk: CardDesk,
         track: Track,
+        fall_over: FallOver,
         clock: Clock,
         sleep: Sleep,
     ) -> None:
@@ -73,12 +82,13 @@ class Gate:
         self._pictures = pictures
         self._desk = desk
         self._track = track
+        self._fall_over = fall_over
         self._clock = clock
         self._sleep = sleep
         self._waiting: dict[str, Job] = {}
         self._probes: dict[str, str] = {}  # by gateway: the job whose order asks whether the key works
 
-    async def admit(self, job: Job) -> Ready | CardGone | Failure:
+    async def admit(self, job: Job) -> Ready | CardGone | Elsewhere | Failure:
         """Wait until nothing but the POST is left to wait for; only then the job holds a place.
 
         Raises:
@@ -90,9 +100,9 @@ class Gate:
         self._waiting[job.job_id] = job
         try:
             while True:
-                hopeless = await self._open(job, model)
-                if hopeless is not None:
-                    return hopeless
+                ended = await self._open(job, model)
+                if ended is not None:
+                    return ended
                 await lane.slots.take(job)
                 pictures = await self._sent_pictures(job, model)
                 if pictures is None:
@@ -148,8 +158,11 @@ class Gate:
             await self._availability.reopen(OutageScope.KEY, gateway.name)
             await self._explain()
 
-    async def _open(self, job: Job, model: Model) -> Failure | None:
-        """Wait while the key is stopped; return why waiting is no use, or None where it is over."""
+    async def _open(self, job: Job, model: Model) -> Elsewhere | Failure | None:
+        """Wait while the gateway takes no orders; return None where that is over.
+
+        A failure says why waiting is no use. Where another model can go on with the job, it does not wait.
+        """
         while (obstacle := self._obstacle(job, model)) is not None:
             is_hopeless = obstacle.kind is FailureKind.MODEL_GONE or job.gateway not in self._gateways
             if is_hopeless or self._clock() - job.created_at >= pacing.LONGEST_WAIT:
@@ -159,6 +172,9 @@ class Gate:
             if asks and self._availability.claim_probe(job.gateway):
                 self._probes[job.gateway] = job.job_id
                 continue
+            successor = await self._fall_over.instead_of_waiting(job, obstacle)
+            if successor is not None:
+                return Elsewhere(successor)
             await self._explain()
             await self._sleep(_LOOK_SECONDS)
         await self._explain()

@@ -144,7 +144,8 @@ def progress(job: Job, outlook: Outlook) -> str:
         case Stage.UNCERTAIN | Stage.FAILED if job.failure is not None:
             return failure_lines(job, job.failure)
         case Stage.CANCELLED:
-            return "Stopped before it was submitted; it cost nothing."
+            when = "before it was submitted" if job.task_id is None else "while it was rendered"
+            return f"Stopped {when}; it cost nothing."
         case Stage.DONE if job.video_message_id is None:
             return f"The clip could not be posted here. `/video show job:{job.job_id}` gives it to you."
         case _:
@@ -170,7 +171,7 @@ def ordinal(number: int) -> str:
 
 def failure_lines(job: Job, failure: Failure) -> str:
     """Write what went wrong, in the gateway's own words too, and what it cost."""
-    lines = [WHAT_HAPPENED[failure.kind]]
+    lines = [WHAT_HAPPENED[failure.kind] if job.fell_to is None else what_happened(failure.kind)]
     words = text.code(" ".join(part for part in (failure.code, failure.detail) if part))
     if words:
         lines.append(_WHOSE_WORDS.get(failure.kind, "The gateway's words: ") + words)
@@ -180,7 +181,15 @@ def failure_lines(job: Job, failure: Failure) -> str:
         lines.append(f"{receipts.returned(job)}.")
     if job.stage is Stage.UNCERTAIN:
         lines.append(how_to_settle(job))
+    if job.fell_to is not None:
+        lines.append(f"Another model took over, as job `{job.fell_to}`.")
     return "\n".join(lines)
+
+
+def what_happened(kind: FailureKind) -> str:
+    """Say it in one sentence, without what to do about it."""
+    sentence, end, _ = WHAT_HAPPENED[kind].partition(".")
+    return sentence + end
 
 
 def how_to_settle(job: Job) -> str:
@@ -319,9 +328,13 @@ def cancelled(job: Job, *, by: int) -> str:
     return f"Job `{job.job_id}` is cancelled. {tell(job)}."
 
 
-def cannot_stop(job: Job) -> str:
-    """Say why a job goes on, and what that costs."""
+def cannot_stop(job: Job, *, aborts: bool = False) -> str:
+    """Say why a job goes on, and what that costs; `aborts` says that its gateway can end tasks."""
     match job.stage:
+        case Stage.SUBMITTING if aborts:
+            why = "is being ordered just now. Stop it once it is rendered, in a moment."
+        case Stage.RENDERING if aborts:
+            why = "is being stopped already."
         case Stage.UNCERTAIN:
             held = f"{price(job.quote)} stays held until that is clear."
             why = f"may be at the gateway, which cannot stop it. {held}"
@@ -335,6 +348,14 @@ def cannot_stop(job: Job) -> str:
         case stage:
             why = f"is over already: {STAGE_TITLES[stage].lower()}."
     return f"Job `{job.job_id}` {why}"
+
+
+def goes_on(job: Job) -> str:
+    """Say that the gateway did not end a task that it was asked to end."""
+    return (
+        f"The gateway was asked to stop job `{job.job_id}`, and did not say that it has. "
+        "Its clip comes when it is ready; if it was stopped after all, it costs nothing."
+    )
 
 
 def model_lines(model: Model, why_not: str | None) -> str:

@@ -37,10 +37,15 @@ class Outlook:
 NOTHING_KNOWN = Outlook()
 
 
-def of_rendering(times: Times, submitted_at: dt.datetime, now: dt.datetime) -> Outlook:
-    """Foretell a task's end; the last cell of the bar only fills with the clip."""
+def of_rendering(
+    times: Times, submitted_at: dt.datetime, now: dt.datetime, *, told: float | None = None
+) -> Outlook:
+    """Foretell a task's end; the last cell of the bar only fills with the clip.
+
+    `told` is the share that the gateway says is done; without it, time alone fills the bar.
+    """
     passed = (now - submitted_at).total_seconds()
-    cells = int(passed / times.median_seconds * BAR_CELLS)
+    cells = int((passed / times.median_seconds if told is None else told) * BAR_CELLS)
     return Outlook(
         cells=max(1, min(BAR_CELLS - 1, cells)),
         is_slow=passed > times.median_seconds,

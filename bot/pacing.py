@@ -28,6 +28,7 @@ GAP_SECONDS = 5.0
 GAP_OF_FEW_SECONDS = 2.0
 GAP_WITH_CALLBACK_SECONDS = 20.0
 GAP_OF_OVERDUE_SECONDS = 60.0
+MOST_ASKED_GAP_SECONDS = 120.0  # that a gateway may ask for between looks
 _FEW_TASKS = 10  # five looks a second: where a limit is lower than that, the lane spaces them out
 
 # A callback may be on its way while a look finds the end: it is missed only after a while.

@@ -11,10 +11,11 @@ from bot.card_desk import CardDesk
 from bot.catalogue import Catalogue
 from bot.clip_room import ClipRoom
 from bot.errors import StorageTrouble
+from bot.fallover import FallOver
 from bot.gate import Gate, Ready
 from bot.gateways.base import Accepted, Finished, Gateway, Lost, NotAccepted, Refused, Submitted
 from bot.lane import Lane
-from bot.models import Clock, FailureKind, Job, Sleep
+from bot.models import Clock, Failure, FailureKind, Job, Sleep
 from storage.jobs import JobStore
 
 log = logging.getLogger(__name__)
@@ -43,6 +44,7 @@ class Submitter:
         gateways: Mapping[str, Gateway],
         lanes: Mapping[str, Lane],
         gate: Gate,
+        fall_over: FallOver,
         callbacks: Callbacks,
         clips: ClipRoom,
         desk: CardDesk,
@@ -55,6 +57,7 @@ class Submitter:
         self._gateways = gateways
         self._lanes = lanes
         self._gate = gate
+        self._fall_over = fall_over
         self._callbacks = callbacks
         self._clips = clips
         self._desk = desk
@@ -62,61 +65,70 @@ class Submitter:
         self._clock = clock
         self._sleep = sleep
 
-    async def submit(self, job: Job, ready: Ready) -> None:
+    async def submit(self, job: Job, ready: Ready) -> Job | None:
         """Order the clip; a stop waits for the answer.
+
+        Where the gateway refuses and another model goes on, return the job that does.
 
         Raises:
             TryLater: the gateway provably took nothing, and may take it later.
         """
-        await self._acts.finish(self._order(job, ready), grace_seconds=SUBMIT_GRACE_SECONDS)
+        return await self._acts.finish(self._order(job, ready), grace_seconds=SUBMIT_GRACE_SECONDS)
 
-    async def _order(self, job: Job, ready: Ready) -> None:
+    async def _order(self, job: Job, ready: Ready) -> Job | None:
         """Write that the request goes out, send it, and write what became of it."""
-        token = self._callbacks.new_token()
+        gateway = self._gateways[job.gateway]
+        token = self._callbacks.new_token() if gateway.calls_back else None
         submitting = await self._store.start_submit(job.job_id, hook_token=token, now=self._clock())
         if submitting is None:
-            return  # cancelled while it waited
+            return None  # cancelled while it waited
         self._desk.show(submitting)
         model = self._catalogue.models[job.request.model]
         address = self._callbacks.address(submitting)
-        answer = await self._gateways[job.gateway].submit(
-            model, job.request, ready.picture, address, end=ready.end
+        answer = await gateway.submit(model, job.request, ready.picture, address, end=ready.end)
+        return await self._acts.finish(
+            self._write_down(submitting, answer), grace_seconds=ANSWER_GRACE_SECONDS
         )
-        await self._acts.finish(self._write_down(submitting, answer), grace_seconds=ANSWER_GRACE_SECONDS)
 
-    async def _write_down(self, job: Job, answer: Submitted) -> None:
+    async def _write_down(self, job: Job, answer: Submitted) -> Job | None:
         job_id, now = job.job_id, self._clock()
         match answer:
             case Accepted(task_id=task_id, finished=finished):
                 log.info("the gateway took it", extra={"task_id": task_id})
                 self._lanes[job.request.model].answered()
                 await self._insist(lambda: self._store.submit_accepted(job_id, task_id, now=now))
-                if finished is not None:
+                if finished is not None and (finished.urls or finished.clip is not None):
                     await self._insist(lambda: self._take(job, finished))
                 await self._gate.accepted(job)
             case Lost(detail=detail):
                 await self._insist(lambda: self._store.lose_sight(job_id, detail, now=now))
             case Refused(failure=failure):
-                await self._insist(lambda: self._store.fail(job_id, failure, now=now))
-                await self._gate.refused(job, failure)
+                return await self._fail(job, failure)
             case NotAccepted():
-                await self._put_back(job, answer)
+                return await self._put_back(job, answer)
+        return None
+
+    async def _fail(self, job: Job, failure: Failure) -> Job | None:
+        """End the job, or let another model go on; draw what the refusal says of key and model."""
+        successor = await self._insist(lambda: self._fall_over.end(job, failure))
+        await self._gate.refused(job, failure)
+        return successor
 
     async def _take(self, job: Job, finished: Finished) -> None:
         """Write down what came with the answer: the task has ended already."""
         if finished.clip is not None:
             await self._clips.keep(job, finished.clip)
-        cost, now = finished.cost_micros, self._clock()
-        await self._store.rendered(job.job_id, finished.urls, cost_micros=cost, now=now)
+        cost = finished.cost_micros
+        if cost is None:
+            cost = self._catalogue.models[job.request.model].cost_micros(job.request, finished.took_seconds)
+        await self._store.rendered(job.job_id, finished.urls, cost_micros=cost, now=self._clock())
 
-    async def _put_back(self, job: Job, answer: NotAccepted) -> None:
+    async def _put_back(self, job: Job, answer: NotAccepted) -> Job | None:
         """Let the job wait and try again, or end it where it did so often or long enough."""
         failure, now = answer.failure, self._clock()
         too_often = answer.counts and job.submit_tries >= pacing.MOST_SUBMIT_TRIES
         if too_often or now - job.created_at >= pacing.LONGEST_WAIT:
-            await self._insist(lambda: self._store.fail(job.job_id, failure, now=now))
-            await self._gate.refused(job, failure)
-            return
+            return await self._fail(job, failure)
         lane = self._lanes[job.request.model]
         pause, reason = answer.after_seconds, messages.WAITS_FOR_REPAIR
         if failure.kind is FailureKind.RATE_LIMITED:

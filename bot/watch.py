@@ -56,12 +56,17 @@ class Watch:
             is_silent=now - silent_since >= pacing.LONGEST_WAIT,
         )
 
-    def after_silence(self, due_at: dt.datetime) -> dt.datetime:
-        """Put off a look at a gateway that does not answer, each time longer."""
-        if not isinstance(self.seen, NoAnswer) or self.looked_at is None:
-            return due_at
-        pause = pacing.growing_pause(self.row, most_seconds=_MOST_SILENCE_SECONDS)
-        return max(due_at, self.looked_at + dt.timedelta(seconds=pause))
+    def put_off(self, due_at: dt.datetime) -> dt.datetime:
+        """Put off a look: as the gateway asks; where it does not answer, each time longer."""
+        match self.seen:
+            case Running(after_seconds=asked) if asked is not None:
+                pause = min(asked, pacing.MOST_ASKED_GAP_SECONDS)
+            case NoAnswer():
+                pause = pacing.growing_pause(self.row, most_seconds=_MOST_SILENCE_SECONDS)
+            case _:
+                return due_at
+        looked_at = self.looked_at or self.submitted_at
+        return max(due_at, looked_at + dt.timedelta(seconds=pause))
 
     @property
     def is_over_uncalled(self) -> bool:

@@ -19,6 +19,7 @@ from bot.gateways.base import (
     Gateway,
     Lost,
     NoAnswer,
+    Running,
 )
 from bot.lane import CALLED, CHECK, Lane
 from bot.models import Account, Clock, Failure, FailureKind, Job, Sleep
@@ -43,6 +44,14 @@ class Delays(Protocol):
         ...
 
 
+class Bars(Protocol):
+    """Whoever shows how far tasks are; see `bot/forecast.py`."""
+
+    def told(self, job: Job, share: float) -> None:
+        """The gateway says how much of a job's task is done, from 0 to 1."""
+        ...
+
+
 WhenLate: TypeAlias = Callable[[], Awaitable[bool]]
 
 
@@ -58,6 +67,7 @@ class Watcher:
         gate: Gate,
         times: TimeTable,
         delays: Delays,
+        bars: Bars,
         clock: Clock,
         sleep: Sleep,
     ) -> None:
@@ -67,6 +77,7 @@ class Watcher:
         self._gate = gate
         self._times = times
         self._delays = delays
+        self._bars = bars
         self._clock = clock
         self._sleep = sleep
         self._watches: dict[str, Watch] = {}
@@ -133,7 +144,7 @@ class Watcher:
         job, lane = watch.job, self._lanes[model.model_id]
         tell_at = pacing.tell_at(job)
         while True:
-            await self._turn(watch, lane, watch.after_silence(self._due_at(watch, watch.looked_at)))
+            await self._turn(watch, lane, watch.put_off(self._due_at(watch, watch.looked_at)))
             watch.is_called = False
             seen = await gateway.check(model, job.task_id or "")
             self._delays.looked(job)
@@ -145,6 +156,8 @@ class Watcher:
                 lane.answered()
             if verdict is not None:
                 return verdict
+            if isinstance(seen, Running) and seen.progress is not None:
+                self._bars.told(job, seen.progress)
             if tell_at is not None and self._clock() >= tell_at and await when_late():
                 tell_at = None
 

@@ -15,12 +15,13 @@ from bot.card_desk import CardDesk
 from bot.catalogue import Catalogue
 from bot.clip_room import ClipRoom
 from bot.errors import ChannelClosed, DiscordTrouble, StorageTrouble
-from bot.gate import CardGone, Gate
+from bot.fallover import FallOver
+from bot.gate import CardGone, Elsewhere, Gate
 from bot.gateways.base import Failed, Finished, Lost
 from bot.gateways.download import FetchError
 from bot.health import Health
 from bot.lane import Lane
-from bot.models import Clock, Failure, FailureKind, Job, Sleep, Stage
+from bot.models import Clock, Draft, Failure, FailureKind, Job, Sleep, Stage
 from bot.slots import Slots
 from bot.story import Stories
 from bot.submitter import Submitter, TryLater
@@ -28,6 +29,7 @@ from bot.track import Track
 from bot.waiting import news_until
 from bot.watcher import Watcher
 from storage.jobs import JobStore
+from storage.stops import StopStore
 
 log = logging.getLogger(__name__)
 
@@ -50,8 +52,8 @@ class Channels(Protocol):
         """Post the clip; return the message's id."""
         ...
 
-    async def tell(self, job: Job, *, again: bool) -> None:
-        """Say in the channel how the job ended."""
+    async def tell(self, job: Job, *, again: bool, offer: Draft | None = None) -> None:
+        """Say in the channel how the job ended, and what is offered in its stead."""
         ...
 
     async def write_directly(self, job: Job) -> None:
@@ -73,8 +75,10 @@ class JobWorker:
         catalogue: Catalogue,
         lanes: Mapping[str, Lane],
         gate: Gate,
+        fall_over: FallOver,
         submitter: Submitter,
         watcher: Watcher,
+        stops: StopStore,
         clips: ClipRoom,
         channels: Channels,
         desk: CardDesk,
@@ -89,8 +93,10 @@ class JobWorker:
         self._models = catalogue.models
         self._lanes = lanes
         self._gate = gate
+        self._fall_over = fall_over
         self._submitter = submitter
         self._watcher = watcher
+        self._stops = stops
         self._clips = clips
         self._channels = channels
         self._desk = desk
@@ -285,10 +291,13 @@ class JobWorker:
             if isinstance(error, DiscordTrouble) and attempt < MOST_TRIES_TROUBLED:
                 raise
             admitted = Failure(kind=FailureKind.NO_CARD, detail=str(error)[:200])
-        if isinstance(admitted, Failure):
-            await self._store.fail(job.job_id, admitted, now=self._clock())
-        else:
-            await self._submitter.submit(job, admitted)
+        match admitted:
+            case Failure():
+                await self._end(job, admitted)
+            case Elsewhere(successor=successor):
+                self.add(successor)
+            case _:
+                self._go_on_with(await self._submitter.submit(job, admitted))
 
     async def _post_card(self, job: Job, attempt: int) -> None:
         message_id = await self._channels.post_card(job, again=attempt > 1)
@@ -307,10 +316,14 @@ class JobWorker:
             case Finished(urls=urls, clip=clip, cost_micros=cost, took_seconds=took):
                 if clip is not None:
                     await self._clips.keep(job, clip)
+                if cost is None:
+                    cost = self._models[job.request.model].cost_micros(job.request, took)
                 ready_at = (job.submitted_at or job.created_at) + dt.timedelta(seconds=took) if took else None
                 await self._store.rendered(
                     job.job_id, urls, cost_micros=cost, ready_at=ready_at, now=self._clock()
                 )
+            case Failed() | Lost() if await self._stops.stopped(job.job_id, now=self._clock()):
+                pass  # somebody had its gateway asked to end it
             case Failed(failure=failure):
                 await self._fail(job, failure)
             case Lost(detail=detail):
@@ -320,7 +333,8 @@ class JobWorker:
         """Download the clip; the money settles with the commit that records it."""
         link_hours = self._models[job.request.model].link_hours
         promised_until = (job.submitted_at or job.created_at) + dt.timedelta(hours=link_hours)
-        deadline = max(promised_until, self._clock() + LEAST_FETCHING)
+        hour_from_now = self._clock() + LEAST_FETCHING
+        deadline = max(promised_until, hour_from_now)
         urls = job.result_urls
         tries = bad = 0
         while True:
@@ -329,7 +343,9 @@ class JobWorker:
             except FetchError as error:
                 tries += 1
                 bad += error.lasting
-                if bad >= pacing.MOST_BAD_FILES or self._clock() >= deadline:
+                # A clip that is not there within the hour was never made.
+                until = hour_from_now if error.is_absent else deadline
+                if bad >= pacing.MOST_BAD_FILES or self._clock() >= until:
                     kind = FailureKind.BAD_FILE if error.lasting else FailureKind.NO_OUTPUT
                     await self._fail(job, Failure(kind=kind, detail=str(error)))
                     return
@@ -350,7 +366,7 @@ class JobWorker:
 
     async def _tell(self, job: Job, attempt: int) -> None:
         try:
-            await self._channels.tell(job, again=attempt > 1)
+            await self._channels.tell(job, again=attempt > 1, offer=await self._fall_over.offered(job))
         except (ChannelClosed, DiscordTrouble) as error:
             await self._write_directly(job, attempt, error)
         await self._store.told(job.job_id, job.stage)
@@ -385,8 +401,16 @@ class JobWorker:
 
     async def _fail(self, job: Job, failure: Failure) -> None:
         """End a job as the gateway did, and draw what that says of the key and the model."""
-        await self._store.fail(job.job_id, failure, now=self._clock())
+        await self._end(job, failure)
         await self._gate.refused(job, failure)
+
+    async def _end(self, job: Job, failure: Failure) -> None:
+        """End a job that failed; where another model goes on with it, so does this worker."""
+        self._go_on_with(await self._fall_over.end(job, failure))
+
+    def _go_on_with(self, successor: Job | None) -> None:
+        if successor is not None:
+            self.add(successor)
 
     async def _lose(self, job: Job, detail: str) -> None:
         await self._store.lose_sight(job.job_id, detail, now=self._clock())

@@ -50,7 +50,8 @@ class Scene:
         self.clock = FakeClock()
         self.looks: list[tuple[str, float]] = []
         self.delays: list[float] = []
-        self.told: list[float] = []
+        self.late: list[float] = []
+        self.shares: list[float] = []
         self.tells = True
         self.answer: Callable[[str], Checked] = lambda _: Running()
         self.times = TimeTable(CATALOGUE)
@@ -68,6 +69,7 @@ class Scene:
             gate=cast("Any", self),
             times=self.times,
             delays=self,
+            bars=self,
             clock=self.clock.now,
             sleep=self.clock.sleep,
         )
@@ -79,7 +81,7 @@ class Scene:
 
     def watch(self, job: Job) -> asyncio.Task[Finished | Failed | Lost]:
         async def when_late() -> bool:
-            self.told.append(self.now)
+            self.late.append(self.now)
             return self.tells
 
         task = asyncio.create_task(self.watcher.last_word(job, when_late=when_late))
@@ -111,6 +113,9 @@ class Scene:
 
     def found(self, job: Job, delay_seconds: float) -> None:  # noqa: ARG002 - as in `Delays`
         self.delays.append(delay_seconds)
+
+    def told(self, job: Job, share: float) -> None:  # noqa: ARG002 - as in `Bars`
+        self.shares.append(share)
 
 
 @pytest.fixture
@@ -243,15 +248,15 @@ async def test_what_takes_far_too_long_is_looked_at_once_a_minute_and_its_member
 
     late = [at for at in scene.moments() if at > 1_000]
     assert {later - earlier for earlier, later in itertools.pairwise(late)} == {60}
-    assert len(scene.told) == 1
-    assert 1_800 <= scene.told[0] <= 1_860
+    assert len(scene.late) == 1
+    assert 1_800 <= scene.late[0] <= 1_860
 
 
 async def test_looks_go_on_while_the_member_cannot_be_told(scene: Scene) -> None:
     scene.tells = False
     watch = scene.watch(rendering())
     await scene.clock.advance(2_000)
-    assert len(scene.told) >= 2
+    assert len(scene.late) >= 2
     scene.answer = lambda _: DONE
 
     await scene.clock.advance(61)

@@ -44,7 +44,7 @@ from bot.gateways.base import (
 )
 from bot.ground import Ground, open_ground
 from bot.lane import Lane
-from bot.models import Clock, Failure, FailureKind, Job, Mode, Quality, Shape, Sleep, VideoRequest
+from bot.models import Clock, Draft, Failure, FailureKind, Job, Mode, Quality, Shape, Sleep, VideoRequest
 from bot.quotas import Policy
 from bot.story import Stories
 from bot.submitter import Submitter
@@ -52,6 +52,7 @@ from bot.watcher import Watcher
 from bot.worker import JobWorker
 from storage.job_search import JobSearch
 from storage.orders import OrderStore
+from storage.stops import StopStore
 from tests.bench.machine import compare, say
 from tests.books import new_job, put_fresh_database
 from tests.world import SteppedTime
@@ -266,7 +267,7 @@ class Silence:
     async def deliver(self, job: Job, *, again: bool) -> int:  # noqa: ARG002
         return 2
 
-    async def tell(self, job: Job, *, again: bool) -> None:
+    async def tell(self, job: Job, *, again: bool, offer: Draft | None = None) -> None:
         pass
 
     async def write_directly(self, job: Job) -> None:
@@ -311,10 +312,12 @@ async def open_way(
     gateways = {"apixo": gateway}
     clips = cast("Any", Clips())
     lanes = {PRO: Lane(PRO, ground.catalogue.models[PRO].limits, clock=clock, sleep=sleep)}
+    forecast = Forecast(lanes=lanes, times=ground.times, clock=clock)
+    fall_over = cast("Any", None)  # all goes well
     desk = CardDesk(
         silence,
         store,
-        Forecast(lanes=lanes, times=ground.times, clock=clock),
+        forecast,
         acts=acts,
         clock=clock,
         sleep=sleep,
@@ -327,6 +330,7 @@ async def open_way(
         pictures=silence,
         desk=desk,
         track=ground.track,
+        fall_over=fall_over,
         clock=clock,
         sleep=sleep,
     )
@@ -338,6 +342,7 @@ async def open_way(
         gate=gate,
         times=ground.times,
         delays=stories,
+        bars=forecast,
         clock=clock,
         sleep=sleep,
     )
@@ -346,12 +351,14 @@ async def open_way(
         catalogue=ground.catalogue,
         lanes=lanes,
         gate=gate,
+        fall_over=fall_over,
         submitter=Submitter(
             store=store,
             catalogue=ground.catalogue,
             gateways=gateways,
             lanes=lanes,
             gate=gate,
+            fall_over=fall_over,
             callbacks=cast("Any", callbacks),
             clips=clips,
             desk=desk,
@@ -360,6 +367,7 @@ async def open_way(
             sleep=sleep,
         ),
         watcher=watcher,
+        stops=StopStore(ground.database, store),
         clips=clips,
         channels=silence,
         desk=desk,
