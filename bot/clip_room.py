@@ -8,7 +8,7 @@ from pathlib import Path
 
 from bot.disk_errors import disk_errors
 from bot.gateways.base import Gateway
-from bot.gateways.download import ClipFetcher, no_headers
+from bot.gateways.download import ClipFetcher
 from bot.models import Job
 
 
@@ -40,7 +40,7 @@ class ClipRoom:
         if not urls and await asyncio.to_thread(path.exists):
             return path
         gateway = self._gateways.get(job.gateway)
-        headers_for = no_headers if gateway is None else gateway.headers_for
+        headers_for = None if gateway is None else gateway.headers_for
         await self._fetcher.fetch(urls, path, headers_for=headers_for)
         return path
 

@@ -27,6 +27,7 @@ MOST_REDIRECTS = 5
 _CONNECT_SECONDS = 30.0
 _WHOLE_FILE = 200
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_ABSENT = frozenset({400, 404, 409, 410, 425})  # also of servers whose clip is not ready yet
 _HEAD_BYTES = 12
 _MOST_PIECE = 256 * 1024
 _MOST_DETAIL = 200
@@ -41,16 +42,12 @@ _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 
 
 class FetchError(Exception):
-    """No clip from this link. `lasting` says that asking again will hardly help."""
+    """No clip from this link: `lasting` if asking again will hardly help, `is_absent` if none is there."""
 
-    def __init__(self, detail: str, *, lasting: bool) -> None:
+    def __init__(self, detail: str, *, lasting: bool, is_absent: bool = False) -> None:
         super().__init__(detail)
         self.lasting = lasting
-
-
-def no_headers(_url: str) -> Mapping[str, str]:
-    """Links need nothing."""
-    return {}
+        self.is_absent = is_absent
 
 
 class ClipFetcher:
@@ -86,7 +83,9 @@ class ClipFetcher:
     async def __aexit__(self, *_: object) -> None:
         await self._session.close()
 
-    async def fetch(self, urls: Sequence[str], target: Path, *, headers_for: HeadersFor = no_headers) -> None:
+    async def fetch(
+        self, urls: Sequence[str], target: Path, *, headers_for: HeadersFor | None = None
+    ) -> None:
         """Stream the first link that leads to an MP4 into `target`, which appears whole or not at all.
 
         Raises:
@@ -105,9 +104,10 @@ class ClipFetcher:
         raise FetchError(
             "; ".join(dict.fromkeys(map(str, problems))) or "there is no link",
             lasting=all(problem.lasting for problem in problems),
+            is_absent=all(problem.is_absent or problem.lasting for problem in problems),
         )
 
-    async def _fetch(self, url: str, target: Path, headers_for: HeadersFor) -> None:
+    async def _fetch(self, url: str, target: Path, headers_for: HeadersFor | None) -> None:
         part = target.with_name(f"{target.name}.part")
         try:
             async with asyncio.timeout(self._most_seconds), self._open(url, headers_for) as response:
@@ -130,18 +130,19 @@ class ClipFetcher:
                 part.unlink(missing_ok=True)
 
     @contextlib.asynccontextmanager
-    async def _open(self, url: str, headers_for: HeadersFor) -> AsyncGenerator[aiohttp.ClientResponse]:
+    async def _open(self, url: str, headers_for: HeadersFor | None) -> AsyncGenerator[aiohttp.ClientResponse]:
         """Open the link, following its redirects by hand: each has to lead to an allowed place."""
         address = URL(url)
         for _ in range(MOST_REDIRECTS + 1):
             self._check(address)
-            request = self._session.get(address, headers=headers_for(str(address)), allow_redirects=False)
-            async with request as response:
+            headers = headers_for(str(address)) if headers_for is not None else None
+            async with self._session.get(address, headers=headers, allow_redirects=False) as response:
                 if response.status == _WHOLE_FILE:
                     yield response
                     return
                 if response.status not in _REDIRECTS:
-                    raise FetchError(f"the link answers HTTP {response.status}", lasting=False)
+                    detail = f"the link answers HTTP {response.status}"
+                    raise FetchError(detail, lasting=False, is_absent=response.status in _ABSENT)
                 address = address.join(URL(response.headers.get("Location", "")))
         raise FetchError("the link redirects in circles", lasting=True)
 
