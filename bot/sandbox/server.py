@@ -1,4 +1,4 @@
-"""Serves the stand-ins for both gateways, and the clips they make, on 127.0.0.1."""
+"""Serves the stand-ins of all gateways, and the clips they make, on 127.0.0.1."""
 
 import asyncio
 import contextlib
@@ -20,14 +20,15 @@ from bot.sandbox.render import Render, render_clip
 from bot.sandbox.studio import Studio
 from bot.sandbox.tasks import State
 from bot.sandbox.triggers import Trigger
+from bot.sandbox.videos import WEB_PAGE, VideosServer
+from bot.sandbox.videos_dialects import DIALECTS
 
 _HOST = "127.0.0.1"
 _MOST_BODY_BYTES = 32 * 1024 * 1024  # a picture of 10 MB written as base64, and room for more
-_WEB_PAGE = "<!doctype html><title>Expired</title><p>This file has expired.</p>"
 
 
 class SandboxServer:
-    """Both gateways behind one port and one key; an async context manager.
+    """All gateways behind one port and one key; an async context manager.
 
     A task lasts at least `render_seconds`. `origins` maps the origin of a picture's or a
     callback's address to the one that is asked instead; it may be filled in after the start. Port 0
@@ -153,14 +154,28 @@ class SandboxServer:
             origin=lambda: self.origin,
         )
 
+        videos = [
+            VideosServer(
+                dialect,
+                studio=studio,
+                fetcher=fetcher,
+                clock=self._clock,
+                api_key=self._api_key,
+                origin=lambda: self.origin,
+            )
+            for dialect in DIALECTS
+        ]
+
         async def serve_clip(request: web.Request) -> web.StreamResponse:
             task = studio.find(request.match_info["task_id"])
             if task is None or task.state(self._clock()) is not State.SUCCESS:
                 raise web.HTTPNotFound
             if Trigger.FILE in task.triggers:
-                return web.Response(text=_WEB_PAGE, content_type="text/html")
+                return web.Response(text=WEB_PAGE, content_type="text/html")
             return web.FileResponse(studio.clip_path(task))
 
         app = web.Application(client_max_size=_MOST_BODY_BYTES)
-        app.add_routes([*apixo.routes(), *pixazo.routes(), web.get("/files/{task_id}.mp4", serve_clip)])
+        for stand_in in (apixo, pixazo, *videos):
+            app.add_routes(stand_in.routes())
+        app.add_routes([web.get("/files/{task_id}.mp4", serve_clip)])
         return app
