@@ -93,7 +93,7 @@ class Dialect:
     models_route: str = "/models"
     id_prefix: str
     accepted_status: int = 200
-    headers: Mapping[str, str] = MappingProxyType({})
+    headers: Mapping[str, str] | None = None
     otherwise_seconds: float = 4
     micros_per_second: int = 0
     not_ready: tuple[int, str]
