@@ -1,7 +1,9 @@
 """What the tables of the catalogue may hold: the shapes that its data comes in."""
 
+import math
+import re
 from collections.abc import Iterator
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Literal
 
 import pydantic
 
@@ -9,8 +11,25 @@ from bot.models import Mode, Quality, Shape
 
 Positive = Annotated[int, pydantic.Field(gt=0, strict=True)]
 Field = Annotated[str, pydantic.Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,59}$")]
-Scalar: TypeAlias = pydantic.StrictBool | pydantic.StrictInt | pydantic.StrictFloat | pydantic.StrictStr
-_Usd = Annotated[str, pydantic.Field(pattern=r"^[0-9]{1,6}(\.[0-9]{1,6})?$")]
+
+
+def _scalar(value: object) -> object:
+    if not isinstance(value, bool | int | float | str) or (
+        isinstance(value, float) and not math.isfinite(value)
+    ):
+        raise ValueError("must be text, a number, true or false")
+    return value
+
+
+def _usd(value: object) -> object:
+    if not isinstance(value, str) or re.fullmatch(r"[0-9]{1,6}(\.[0-9]{1,6})?", value) is None:
+        raise ValueError('must be dollars in quotes, like "0.27"')
+    return value
+
+
+# Their own sentences: pydantic's would name a pattern, or the first of many types.
+Scalar = Annotated[object, pydantic.BeforeValidator(_scalar)]
+_Usd = Annotated[str, pydantic.BeforeValidator(_usd)]
 _Path = Annotated[str, pydantic.Field(pattern=r"^/[^/].*$")]  # of the gateway: the key is sent there
 
 

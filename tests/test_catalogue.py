@@ -1,5 +1,8 @@
 """The catalogue: what the shipped models are, what an operator's file changes, and how it is refused."""
 
+import datetime as dt
+import itertools
+import re
 from pathlib import Path
 
 import pytest
@@ -29,14 +32,19 @@ def load(path: Path, text: str) -> dict[str, Model]:
 
 
 def test_the_shipped_models_come_in_the_order_they_are_offered() -> None:
-    assert list(SHIPPED) == [
-        "apixo/sora-2",
-        "apixo/sora-2-pro",
-        "pixazo/sora-2-pro",
-        "sandbox/sora-2",
-        "sandbox/sora-2-pro",
-        "sandbox/pixazo",
-    ]
+    gateways = [model.gateway for model in SHIPPED.values()]
+
+    assert list(SHIPPED)[:3] == ["apixo/sora-2", "apixo/sora-2-pro", "pixazo/sora-2-pro"]
+    assert [name for name, _ in itertools.groupby(gateways[3:])][:2] == ["apixo", "pixazo"]
+    accounts = [model.account for model in SHIPPED.values()]
+    assert accounts == sorted(accounts)  # the sandbox's come last
+
+
+@pytest.mark.parametrize("model", MODELS, ids=lambda model: model.model_id)
+def test_every_shipped_model_names_a_page_and_a_day(model: Model) -> None:
+    assert re.fullmatch(r".+: https://[a-z.]+/\S+", model.source)
+    assert model.noted_on <= dt.date(2026, 11, 21)
+    assert model.title
 
 
 @pytest.mark.parametrize(
@@ -93,11 +101,20 @@ def test_a_sandbox_model_is_ordered_like_the_real_one_with_play_money(sandbox: s
 @pytest.mark.parametrize("model", MODELS, ids=lambda model: model.model_id)
 def test_every_order_has_exactly_one_size_and_one_price(model: Model) -> None:
     orders = list(model.orders())
+    shapes = sum(len(model.shapes_of(mode)) for mode in model.modes)
+    sounds = 1 if model.options.sound is None else 2
 
-    assert len(orders) == 2 * len(model.seconds) * 2 * max(1, len(model.qualities))
+    assert (
+        len(orders) == len(set(orders)) == shapes * len(model.seconds) * max(1, len(model.qualities)) * sounds
+    )
     for order in orders:
-        assert model.size(order).send
-        assert model.quote(order).micros > 0
+        assert model.size(order).shape in {order.shape, None}
+        assert model.size(order).quality in {order.quality, None}
+        if model.price is not None:
+            assert model.quote(order).micros >= 0
+    if model.price is None:
+        with pytest.raises(BadOrder, match="has no price yet; the operator has to set one"):
+            model.quote(orders[0])
 
 
 @given(
@@ -124,15 +141,15 @@ def test_an_order_is_either_refused_or_has_a_size_and_a_price(  # noqa: PLR0917 
         )
     except BadOrder:
         return
-    assert model.size(request).send
-    assert model.quote(request).micros > 0
-    assert request.seconds == (seconds or min(model.seconds))
+    assert model.size(request) in model.modes[mode].rows()
+    assert model.price is None or model.quote(request).micros >= 0
+    assert request.seconds == (seconds or model.default_seconds or min(model.seconds))
     assert request.shape is (shape or Shape.LANDSCAPE)
-    assert (request.quality is None) == (not model.qualities)
+    assert request.quality is None if not model.qualities else request.quality in model.qualities
     assert (request.keep_watermark is None) == (model.watermark_field is None)
 
 
-@pytest.mark.parametrize("model", MODELS, ids=lambda model: model.model_id)
+@pytest.mark.parametrize("model", [SORA, PRO, PIXAZO], ids=lambda model: model.model_id)
 @pytest.mark.parametrize("mode", Mode)
 def test_an_order_of_nothing_in_particular_is_short_wide_and_720p(model: Model, mode: Mode) -> None:
     assert model.request(mode=mode, prompt="a fox") == VideoRequest(
@@ -160,7 +177,7 @@ def test_an_order_of_nothing_in_particular_is_short_wide_and_720p(model: Model, 
         (
             PIXAZO,
             {"keep_watermark": False},
-            "pixazo/sora-2-pro has no watermark option; leave `keep_watermark` out.",
+            "pixazo/sora-2-pro has no option `keep_watermark`; leave it out or choose another model.",
         ),
         (PRO, {"prompt": ""}, "The prompt is empty. apixo/sora-2-pro takes 1 to 5,000 characters."),
         (PRO, {"prompt": " \n\u3000"}, "The prompt is empty. apixo/sora-2-pro takes 1 to 5,000 characters."),
@@ -302,33 +319,56 @@ def test_an_empty_file_and_one_with_a_byte_order_mark_are_fine(path: Path) -> No
 
 
 PRO_TABLE = '[models."apixo/sora-2-pro"]'
+SMALL_TABLE = '[models."apixo/small"]'
+SMALL = f"""{SMALL_TABLE}
+title = "Small"
+remote_id = "small"
+status = "available"
+noted_on = 2026-11-21
+source = "a page"
+prompt_limit = 100
+seconds = [5]"""
+STUDIO_TABLE = '[gateways."studio"]'
+STUDIO = "[gateways.studio]\nkind = 'videos'\nbase_url = 'http://gpu-box:30010/v1'\n"
+WAN_TABLE = '[models."studio/wan"]'
+ROWS = "[ { seconds = 4, usd = '1' }, { seconds = 8, usd = '2' }, { seconds = 12, usd = '3' } ]"
+
+LOUD = "[ { sound = true, usd = '1' } ]"
+
+
+def videos(dialect: str, mode: str) -> str:
+    """A model on a server of the operator's own."""
+    model = SMALL.replace(SMALL_TABLE, WAN_TABLE)
+    return f"{STUDIO}dialect = '{dialect}'\n{model}\n[models.'studio/wan'.modes.text-to-video]\n{mode}"
+
+
 PRICE = '[models."apixo/sora-2-pro".price]\nunit = "second"\n'
 
 
 @pytest.mark.parametrize(
     ("text", "where", "why"),
     [
-        (f"{PRICE}rows = [ {{ usd = 0.27 }} ]", f"{PRO_TABLE} price.rows.0.usd", "valid string"),
-        (f"{PRICE}rows = [ {{ usd = 1 }} ]", f"{PRO_TABLE} price.rows.0.usd", "valid string"),
-        (f'{PRICE}rows = [ {{ usd = "-1" }} ]', f"{PRO_TABLE} price.rows.0.usd", "pattern"),
-        (f'{PRICE}rows = [ {{ usd = "0.0000001" }} ]', f"{PRO_TABLE} price.rows.0.usd", "pattern"),
+        (f"{PRICE}rows = [ {{ usd = 0.27 }} ]", f"{PRO_TABLE} price.rows.0.usd", "dollars in quotes"),
+        (f"{PRICE}rows = [ {{ usd = 1 }} ]", f"{PRO_TABLE} price.rows.0.usd", "dollars in quotes"),
+        (f'{PRICE}rows = [ {{ usd = "-1" }} ]', f"{PRO_TABLE} price.rows.0.usd", "dollars in quotes"),
+        (f'{PRICE}rows = [ {{ usd = "0.0000001" }} ]', f"{PRO_TABLE} price.rows.0.usd", "dollars in quotes"),
         (f'{PRICE}rows = [ {{ usd = "1", size = 1 }} ]', f"{PRO_TABLE} price.rows.0.size", "not permitted"),
         (f"{PRICE}rows = []", f"{PRO_TABLE} price.rows", "at least 1"),
         (f'{PRICE}estimate = 1\nrows = [ {{ usd = "1" }} ]', f"{PRO_TABLE} price.estimate", "boolean"),
         (
             f'{PRICE}rows = [ {{ quality = "720p", usd = "1" }} ]',
             f"{PRO_TABLE} price.rows",
-            "0 rows match text-to-video, 4 s, landscape, 1080p; exactly one must",
+            "no row fits 1080p; one must",
         ),
         (
             f'{PRICE}rows = [ {{ usd = "1" }}, {{ seconds = 8, usd = "2" }} ]',
             f"{PRO_TABLE} price.rows",
-            "2 rows match text-to-video, 8 s, landscape, 720p; exactly one must",
+            "several rows fit 8 s; one must",
         ),
         (
             f"{PRO_TABLE}\nmodes.text-to-video.sizes = [ {{ send = {{}} }}, {{ send = {{}} }} ]",
             f"{PRO_TABLE} modes.text-to-video.sizes",
-            "2 rows match",
+            "several rows fit every order",
         ),
         (f"{PRO_TABLE}\nlimit = 3", f"{PRO_TABLE} limit", "not permitted"),
         (f"{PRO_TABLE}\nseconds = [4, 4]", f"{PRO_TABLE} seconds", "each length once"),
@@ -342,7 +382,19 @@ PRICE = '[models."apixo/sora-2-pro".price]\nunit = "second"\n'
             f"{PRO_TABLE} timing.first_look_seconds",
             "greater than 0",
         ),
-        (f'{PRO_TABLE}\ngateway = "elsewhere"', f"{PRO_TABLE} gateway", "'apixo'"),
+        (
+            f'{PRO_TABLE}\ngateway = "elsewhere"',
+            f"{PRO_TABLE} gateway",
+            "there is no gateway 'elsewhere'; there are apixo, pixazo, ",
+        ),
+        (f"{PRO_TABLE}\ngateway = 3", f"{PRO_TABLE} gateway", "there is no gateway 3"),
+        (
+            '[models."studio/wan"]\nlike = "apixo/sora-2"',
+            '[models."studio/wan"] gateway',
+            "no gateway 'studio'",
+        ),
+        (f'{PRO_TABLE}\naccount = "real"', f"{PRO_TABLE} account", "take it out"),
+        ('[models."apixo/Sora-2"]\nlike = "apixo/sora-2"', '[models."apixo/Sora-2"]', "but for capitals"),
         (f'{PRO_TABLE}\nstatus = "fine"', f"{PRO_TABLE} status", "'available'"),
         (f'{PRO_TABLE}\nmodel_id = "other"', f"{PRO_TABLE} model_id", "take it out"),
         (
@@ -353,6 +405,11 @@ PRICE = '[models."apixo/sora-2-pro".price]\nunit = "second"\n'
         (
             f'{PRO_TABLE}\nmodes.text-to-video.picture = "link"',
             f"{PRO_TABLE} modes.text-to-video.picture",
+            "not permitted",
+        ),
+        (
+            f'{PRO_TABLE}\nmodes.text-to-video.path = "/elsewhere"',
+            f"{PRO_TABLE} modes.text-to-video.path",
             "take it out",
         ),
         (
@@ -361,16 +418,169 @@ PRICE = '[models."apixo/sora-2-pro".price]\nunit = "second"\n'
             "pattern",
         ),
         (f'{PRO_TABLE}\ngateway = "pixazo"', f"{PRO_TABLE} modes.text-to-video.path", "is missing"),
-        (f'{PRO_TABLE}\nlike = "nobody"', f"{PRO_TABLE} like", "no model 'nobody'"),
-        (f"{PRO_TABLE}\nlike = 3", f"{PRO_TABLE} like", "no model 3"),
+        (f'{PRO_TABLE}\nlike = "nobody"', f"{PRO_TABLE} like", "no entry 'nobody'"),
+        (f"{PRO_TABLE}\nlike = 3", f"{PRO_TABLE} like", "no entry 3"),
         (f'{PRO_TABLE}\nlike = "apixo/sora-2-pro"', f"{PRO_TABLE} like", "is itself like this one"),
         (
             '[models.a]\nlike = "b"\n[models.b]\nlike = "c"\n[models.c]\nlike = "a"',
             '[models."c"] like',
             "'a' is itself like this one",
         ),
-        ('[models."apixo/new"]\ntitle = "New"', '[models."apixo/new"] gateway', "required"),
-        ('[models."a b"]\nlike = "apixo/sora-2"', '[models."a b"] model_id', "pattern"),
+        ('[models."apixo/new"]\ntitle = "New"', '[models."apixo/new"] remote_id', "required"),
+        ('[models."apixo/a b"]\nlike = "apixo/sora-2"', '[models."apixo/a b"] model_id', "pattern"),
+        # What contradicts itself
+        (
+            f"{PRO_TABLE}\nseconds = [4, 8, 12, 16]\nprice = {{ unit = 'video', rows = {ROWS} }}",
+            f"{PRO_TABLE} price.rows",
+            "no row fits 16 s; one must",
+        ),
+        (f"{PRO_TABLE}\ndefault_seconds = 5", f"{PRO_TABLE} default_seconds", "none of `seconds`"),
+        (f"{PRO_TABLE}\nrequest = 3", f"{PRO_TABLE} request", "valid dictionary"),
+        (f"{PRO_TABLE}\nrequest.length.form = 'days'", f"{PRO_TABLE} request.length.form", "'integer'"),
+        (f"{PRO_TABLE}\nrequest.length.form = 'frames'", f"{PRO_TABLE} request.length", "rate: belongs to"),
+        (f"{PRO_TABLE}\nrequest.length.rate = 24", f"{PRO_TABLE} request.length", "rate: belongs to"),
+        (
+            f"{PRO_TABLE}\nrequest.send = {{ a = [1] }}",
+            f"{PRO_TABLE} request.send.a",
+            "text, a number, true or false",
+        ),
+        (
+            f"{PRO_TABLE}\nrequest.send = {{ a = nan }}",
+            f"{PRO_TABLE} request.send.a",
+            "text, a number, true or false",
+        ),
+        (f"{PRO_TABLE}\nrequest.send = {{ 'a b' = 1 }}", f"{PRO_TABLE} request.send.a b", "pattern"),
+        (
+            f"{PRO_TABLE}\noptions.seed.field = 'prompt'",
+            f"{PRO_TABLE} options.seed.field",
+            "'prompt' is named by request.prompt already",
+        ),
+        (
+            f"{PRO_TABLE}\nwatermark_field = 'duration'",
+            f"{PRO_TABLE} watermark_field",
+            "'duration' is named by request.length.field already",
+        ),
+        (
+            f"{PRO_TABLE}\noptions.end_frame.field = 'image_urls'",
+            f"{PRO_TABLE} options.end_frame.field",
+            "'image_urls' is named by request.picture.field already",
+        ),
+        (
+            f"{PRO_TABLE}\noptions.end_frame = {{}}\nrequest.picture.form = 'text'",
+            f"{PRO_TABLE} options.end_frame.field",
+            "is missing",
+        ),
+        (
+            f"{PRO_TABLE}\noptions.sound.field = 's'\nprice = {{ unit = 'video', rows = {LOUD} }}",
+            f"{PRO_TABLE} price.rows",
+            "no row fits silent; one must",
+        ),
+        (
+            f"{PRO_TABLE}\nprice = {{ unit = 'second', rows = {LOUD} }}",
+            f"{PRO_TABLE} price.rows",
+            "no row fits no choice of sound; one must",
+        ),
+        (
+            f"{PRO_TABLE}\nprice = {{ unit = 'gpu-second', rows = [ {{ usd = '1' }} ] }}",
+            f"{PRO_TABLE} price",
+            "gpu_seconds belongs to each row",
+        ),
+        (
+            f"{PRO_TABLE}\nprice = {{ unit = 'video', rows = [ {{ usd = '1', gpu_seconds = 3 }} ] }}",
+            f"{PRO_TABLE} price",
+            "gpu_seconds belongs to each row",
+        ),
+        (
+            f"{PRO_TABLE}\nmodes.text-to-video.ratio = {{ field = 'a', words = {{ landscape = 'w' }} }}",
+            f"{PRO_TABLE} modes.text-to-video",
+            "sizes: says shape and quality",
+        ),
+        (
+            f"{SMALL}\nmodes.text-to-video.ratio = {{ field = 'a', words = {{ wide = 'w' }} }}",
+            f"{SMALL_TABLE} modes.text-to-video.ratio.words.wide",
+            "'landscape'",
+        ),
+        (
+            f"{SMALL}\nmodes.text-to-video.ratio = {{ field = 'prompt', words = {{ square = 's' }} }}",
+            f"{SMALL_TABLE} modes.text-to-video.ratio.field",
+            "named by request.prompt already",
+        ),
+        (
+            f"{SMALL.removesuffix(']')}, 6]\nmodes.text-to-video = {{}}",
+            f"{SMALL_TABLE} request.length",
+            "more than one length",
+        ),
+        (
+            f"{SMALL}\nmodes.image-to-video = {{}}",
+            f"{SMALL_TABLE} request.picture",
+            "say how the picture is sent",
+        ),
+        (
+            f"{SMALL}\nrequest.picture.send = 'link'\nmodes.image-to-video = {{}}",
+            f"{SMALL_TABLE} request.picture.field",
+            "is missing",
+        ),
+        (
+            f"{SMALL}\nmodes.text-to-video = {{}}\noptions.end_frame.field = 'end'",
+            f"{SMALL_TABLE} options.end_frame",
+            "belongs to image-to-video",
+        ),
+        (f"{SMALL}", f"{SMALL_TABLE} modes", "Field required"),
+        (f"{SMALL}\nmodes = {{}}", f"{SMALL_TABLE} modes", "at least 1"),
+        # Gateways
+        (
+            f"{STUDIO}dialect = 'vllm'",
+            f"{STUDIO_TABLE} dialect",
+            "'vllm' is unknown; there are openai, sglang, ",
+        ),
+        (f"{STUDIO}", f"{STUDIO_TABLE} dialect", "is missing; kind videos has one of openai, "),
+        (
+            "[gateways.apixo]\ndialect = 'sglang'",
+            '[gateways."apixo"] dialect',
+            "belongs to kind videos, not to apixo",
+        ),
+        ("[gateways.studio]\nkind = 'sora'", f"{STUDIO_TABLE} kind", "'apixo', 'pixazo' or 'videos'"),
+        ("[gateways.studio]\nkind = 'apixo'", f"{STUDIO_TABLE} base_url", "say where the gateway is"),
+        ("[gateways.studio]\nkind = 'apixo'\nbase_url = 'gpu-box'", f"{STUDIO_TABLE} base_url", "valid URL"),
+        (
+            "[gateways.studio]\nkind = 'apixo'\nbase_url = 'ftp://gpu-box'",
+            f"{STUDIO_TABLE} base_url",
+            "'http' or 'https'",
+        ),
+        (f"{STUDIO}dialect = 'openai'\nkey_env = 'A KEY'", f"{STUDIO_TABLE} key_env", "pattern"),
+        (f"{STUDIO}dialect = 'openai'\nkey = 'secret'", f"{STUDIO_TABLE} key", "not permitted"),
+        (f"{STUDIO}dialect = 'openai'\nwhere = 'here'", f"{STUDIO_TABLE} where", "take it out"),
+        ("[gateways.studio]\nlike = 'nobody'", f"{STUDIO_TABLE} like", "no entry 'nobody'"),
+        ("[gateways.Apixo]\nlike = 'apixo'", '[gateways."Apixo"]', "named like 'apixo', but for capitals"),
+        ("[gateways.'a b']\nlike = 'apixo'", '[gateways."a b"] name', "pattern"),
+        ("[gateways]\nstudio = 3", f"{STUDIO_TABLE}", "must be a table"),
+        ("gateways = 3", "gateways", "must be tables"),
+        ("[gateways.a]\n[gateways.a]", "", "is not TOML"),
+        # Sizes that a dialect has no words for
+        (
+            videos("openrouter", "sizes = [ { pixels = [1280, 720] } ]"),
+            f"{WAN_TABLE} modes.text-to-video.sizes",
+            "openrouter has no field for pixels",
+        ),
+        (
+            videos("sglang", "ratio = { field = 'ratio', words = { landscape = '16:9' } }"),
+            f"{WAN_TABLE} modes.text-to-video.ratio",
+            "sglang takes pixels",
+        ),
+        (
+            videos("openai", "resolution = { field = 'a', words = { 720p = '720p' } }"),
+            f"{WAN_TABLE} modes.text-to-video.resolution",
+            "openai takes pixels",
+        ),
+        (
+            videos(
+                "newapi", "sizes = [ { shape = 'landscape' }, { shape = 'portrait', pixels = [720, 1280] } ]"
+            ),
+            f"{WAN_TABLE} modes.text-to-video.sizes.0.pixels",
+            "is missing; newapi takes pixels",
+        ),
+        (videos("vllm-omni", "path = '/videos'"), f"{WAN_TABLE} modes.text-to-video.path", "take it out"),
+        # TOML itself
         ('[models]\n"apixo/sora-2" = 3', '[models."apixo/sora-2"]', "must be a table"),
         ("models = 3", "models", "must be tables"),
         ("models = []", "models", "must be tables"),
