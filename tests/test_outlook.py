@@ -2,13 +2,19 @@
 
 import datetime as dt
 import itertools
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
 from bot import messages, outlook
+from bot.catalogue import Catalogue
+from bot.forecast import Forecast
+from bot.models import Job, Stage
 from bot.outlook import NOTHING_KNOWN, InLine, Running
 from bot.pacing import Waiting
-from bot.timing import Times
+from bot.timing import Times, TimeTable
+from tests.clock import FakeClock
 
 START = dt.datetime(2026, 11, 21, 12, tzinfo=dt.UTC)
 TIMES = Times(median_seconds=180, spread=0.25, wait_seconds=102, overdue_seconds=900)
@@ -114,3 +120,39 @@ def test_a_very_long_line_is_foretold_as_far_as_anybody_cares() -> None:
     crowd = [in_line(f"job{number}", number % 50, number) for number in range(1_000)]
 
     assert len(outlook.line(crowd, [], places=10)) == outlook.MOST_PLACES
+
+
+@pytest.mark.parametrize(("told", "cells"), [(0.0, 1), (0.05, 1), (0.5, 6), (0.99, 11), (1.0, 11)])
+def test_what_the_gateway_says_is_done_fills_the_bar_in_place_of_time(told: float, cells: int) -> None:
+    seen = outlook.of_rendering(TIMES, START, after(90), told=told)
+
+    assert seen.cells == cells
+    assert seen.ends_at == after(180)  # which is learned, whatever a gateway tells of its progress
+
+
+def test_a_bar_never_goes_back() -> None:
+    clock = FakeClock(START)
+    forecast = Forecast(lanes={}, times=TimeTable(Catalogue.load()), clock=clock.now)
+
+    def job(stage: Stage = Stage.RENDERING) -> Job:
+        request = SimpleNamespace(model="apixo/sora-2-pro", seconds=4)
+        return cast("Job", SimpleNamespace(job_id="a", request=request, stage=stage, submitted_at=START))
+
+    def cells() -> int:
+        return forecast.of(job()).cells
+
+    clock.set(after(90))
+    assert cells() == 6  # by time alone
+    forecast.told(job(), 0.0)
+    assert cells() == 6  # some say 0 until the end
+    forecast.told(job(), 0.25)
+    assert cells() == 6
+    forecast.told(job(), 0.75)
+    assert cells() == 9
+    forecast.told(job(), 0.5)
+    clock.set(after(10))
+    assert cells() == 9
+    forecast.of(job(Stage.UNCERTAIN))
+    assert cells() == 9
+    forecast.of(job(Stage.DONE))
+    assert cells() == 1  # nothing is kept of what is over

@@ -224,6 +224,23 @@ async def test_a_callback_that_comes_just_after_the_look_was_not_missed(scene: S
     assert gaps <= {20, 21}
 
 
+async def test_a_gateway_may_ask_for_longer_gaps_but_not_for_very_long_ones(scene: Scene) -> None:
+    asked = iter([30.0, 0.5, 3600.0])
+    scene.answer = lambda _: Running(progress=0.5, after_seconds=next(asked, None))
+    scene.watch(rendering(hook_token="secret"))
+
+    await scene.clock.advance(250)
+    assert scene.moments() == [15, 45, 102, 222, 242]
+    assert scene.shares == [0.5] * 5
+
+    scene.answer = lambda _: Running(after_seconds=60.0)
+    await scene.clock.advance(15)
+    assert scene.moments()[-1] == 262
+    scene.watcher.look_now("a")  # its callback came
+    await scene.clock.advance(2)
+    assert scene.moments()[-1] == 265
+
+
 async def test_a_429_stops_the_lane_and_not_only_the_task(scene: Scene) -> None:
     scene.answer = lambda _: NoAnswer(detail="slow down", limited=True, after_seconds=30)
     scene.watch(rendering("a"))
