@@ -244,6 +244,7 @@ class Silent:
 
     name: str = "apixo"
     tells_balance: bool = True
+    tells_models: bool = False
 
     async def balance(self) -> int | NoAnswer:
         await asyncio.Event().wait()
@@ -253,7 +254,7 @@ class Silent:
 async def test_a_gateway_that_does_not_answer_holds_up_nothing(books: Books) -> None:
     gateway: Any = Silent()
     found = await doctor(books, {"apixo": gateway}, answer_seconds=0.5).of_machine()
-    assert "apixo: no answer within 0.5 s" in "".join(asking(found))
+    assert "apixo does not answer as it should: `no answer within 0.5 s`." in asking(found)
     assert doctor_messages.FILE_WHOLE in found
 
 
@@ -292,7 +293,8 @@ async def test_the_command_asks_the_gateways_and_reads_the_files_beside_a_runnin
         assert "ok    The ledger: 0 entries, 0 jobs and 0 totals: all agree." in told
         assert "WARN  The database was never backed up.\n      -> Run `python -m bot backup FILE`" in told
         assert "`/video-admin doctor`" in told
-        assert told.endswith("1 of 11 findings ask for something.\n")
+        old = "are older than 90 days" in told  # as the shipped entries are, once nobody looks after them
+        assert told.endswith(f"{1 + old} of {11 + old} findings ask for something.\n")
 
         world.gateway.balance = envelope(
             None, code=401, status=401, message=f"no such key {world.gateway.key}"
