@@ -95,7 +95,7 @@ def key_of(settings: Settings, spec: GatewaySpec) -> str | None:
     except ValueError as error:
         raise SettingsError(f"{spec.where} key_env: {spec.key_env} {error}") from error
     if key is None:
-        if spec.is_shipped:
+        if spec.is_shipped and spec.key_env.lower() in type(settings).model_fields:
             return None
         raise SettingsError(f"{spec.where} key_env: {spec.key_env} is not set in the environment or in .env")
     logs.hide([key.get_secret_value()])
