@@ -112,11 +112,11 @@ class VideosGateway:
         """Say what a link needs: the key, on this server's own routes alone; see `Gateway.headers_for`."""
         try:
             address = URL(url)
-            is_own = address.origin() == self._place.origin()
         except ValueError:
             return {}
         below = self._place.path.rstrip("/") + "/"
-        return self._headers if is_own and address.path.startswith(below) else {}
+        is_own = _origin(address) == _origin(self._place) and address.path.startswith(below)
+        return self._headers if is_own else {}
 
     def named_task(self, callback: bytes) -> str:
         """Read a callback, whose body is an event about a task; see `Gateway.named_task`."""
@@ -203,6 +203,10 @@ class VideosGateway:
             self._line.plain(problem.code),
             charged=False if cost == 0 else self._charged,
         )
+
+
+def _origin(address: URL) -> tuple[str, str, int | None]:
+    return address.scheme, (address.host or "").lower(), address.port
 
 
 def _route(task_id: str) -> str:
