@@ -16,25 +16,28 @@ _MOST_ALIKE = 3
 
 def of_gateway(name: str, models: Sequence[Model], inventory: Inventory) -> list[Finding]:
     """Compare all models of a gateway that are not retired with the list it gives; `models` are its own."""
-    offered = [model for model in models if model.status != "retired"]
     found: list[Finding] = []
-    for model in offered:
+    for model in _offered(models):
         told = inventory.models.get(model.remote_id)
         if told is None:
             found.append(drift_messages.gone(model, _alike(model.remote_id, inventory.models)))
         else:
             found += _of_model(model, told)
-    return found or [drift_messages.as_told(name, len(offered))]
+    return found or [drift_messages.as_told(name)]
 
 
 def old(models: Sequence[Model], today: dt.date) -> list[Model]:
     """Return the models that take orders and were compared with their source too long ago."""
-    return [model for model in models if model.status != "retired" and today - model.noted_on > OLD]
+    return [model for model in _offered(models) if today - model.noted_on > OLD]
 
 
 def priceless(models: Sequence[Model]) -> list[Model]:
     """Return the models that would take orders if they had a price."""
-    return [model for model in models if model.status != "retired" and model.price is None]
+    return [model for model in _offered(models) if model.price is None]
+
+
+def _offered(models: Sequence[Model]) -> list[Model]:
+    return [model for model in models if model.status != "retired"]
 
 
 def _alike(wanted: str, names: Collection[str]) -> list[str]:

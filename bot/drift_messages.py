@@ -85,10 +85,9 @@ def _price(order: VideoRequest, ours: int | None, theirs: int, *, gateway: str) 
     return f"{clip} costs {by_us}{dollars(theirs)} by {gateway}"
 
 
-def as_told(name: str, count: int) -> Finding:
+def as_told(name: str) -> Finding:
     """Tell that nothing differs."""
-    models = "the one model" if count == 1 else f"all {count} models"
-    return Finding(level=Level.OK, what=f"{name} lists {models} as the catalogue has {_them(count)}.")
+    return Finding(level=Level.OK, what=f"{name} lists its models as the catalogue has them.")
 
 
 def no_list(name: str) -> Finding:
@@ -148,7 +147,3 @@ def _some(values: Sequence[object]) -> str:
     named = ", ".join(map(str, values[:_MOST_NAMED]))
     left = len(values) - _MOST_NAMED
     return f"{named} and {left} more" if left > 0 else named
-
-
-def _them(count: int) -> str:
-    return "it" if count == 1 else "them"

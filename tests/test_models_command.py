@@ -115,7 +115,7 @@ async def test_the_exit_code_of_the_check_says_whether_anything_differs(
         assert await run("models", "check") == 0
         assert capsys.readouterr().out.splitlines() == [
             "ok    studio answers and does not refuse the key; it tells no balance.",
-            "ok    studio lists the one model as the catalogue has it.",
+            "ok    studio lists its models as the catalogue has them.",
             "Nothing differs.",
         ]
         assert [one.headers.get("authorization") for one in server.requests] == [None, None]
