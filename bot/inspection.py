@@ -9,6 +9,7 @@ from bot.catalogue import Model
 from bot.findings import Finding, Level
 from bot.gateways.base import Checked, Gateway, Missing, NoAnswer
 from bot.inventory import Inventory
+from bot.models import Account
 
 _NO_TASK = "00000000-0000-4000-8000-000000000000"  # a request that no gateway has
 
@@ -20,10 +21,11 @@ async def inspect(
 ) -> tuple[Finding, list[Finding]]:
     """Return what is found of the key, and what of the models, which are the catalogue's of this gateway.
 
-    No answer is waited for longer than `seconds`. A silence is told once.
+    No answer is waited for longer than `seconds`. A silence is told once. What costs play money agrees with
+    the catalogue by design, and is not compared.
     """
     key, listed = await asyncio.gather(
-        _within(seconds, _ask(gateway, models)), _within(seconds, _ask_models(gateway))
+        _within(seconds, _ask(gateway, models)), _within(seconds, _ask_models(gateway, models))
     )
     of_key = _of_key(gateway.name, key, low_micros=low_micros)
     match listed:
@@ -43,8 +45,11 @@ async def _ask(gateway: Gateway, models: Sequence[Model]) -> int | Checked | Non
     return await gateway.check(models[0], _NO_TASK) if models else None
 
 
-async def _ask_models(gateway: Gateway) -> Inventory | Missing | NoAnswer:
-    return await gateway.inventory() if gateway.tells_models else Missing(detail="it has no such list")
+async def _ask_models(gateway: Gateway, models: Sequence[Model]) -> Inventory | Missing | NoAnswer:
+    is_play = any(model.account is Account.SANDBOX for model in models)
+    if is_play or not gateway.tells_models:
+        return Missing(detail="it has no such list")
+    return await gateway.inventory()
 
 
 async def _within(seconds: float, question: Awaitable[_Told]) -> _Told | NoAnswer:
