@@ -1,4 +1,4 @@
-"""Another model goes on where `auto` chose one that failed: once, for no more money, and never for two tasks."""
+"""Another model goes on where `auto` chose one that failed: once, for no more money, never for two tasks."""
 
 import contextlib
 import dataclasses
@@ -10,10 +10,9 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
-import sqlalchemy as sa
 
 from bot import messages
-from bot.catalogue import Catalogue, Model
+from bot.catalogue import Catalogue
 from bot.fallover import FallOver, Fits, may_fall_over
 from bot.models import (
     Account,
@@ -27,7 +26,6 @@ from bot.models import (
     NewJob,
     Picture,
     Quote,
-    Shape,
     Stage,
     VideoRequest,
 )
@@ -36,7 +34,7 @@ from storage.fallover import FallOverStore
 from storage.ledger import Scope
 from storage.proof import prove_ledger
 from storage.servers import ServerStore
-from tests.acting import click, press_at_once
+from tests.acting import press_at_once
 from tests.books import CENT, DOLLAR, NOON, UTC_POLICY, Books, new_job, open_books
 from tests.fake_apixo import FakeApixo, cut, envelope, raw, state
 from tests.world import World, open_world, picture
@@ -266,3 +264,253 @@ async def test_no_model_goes_on_that_wants_the_picture_in_other_pixels(
     assert MODELS["pixazo/sora-2-pro"].size(wish).pixels == (1280, 720)
     job = await books.place(is_auto=True, picture=kept)
     assert (await falling(books, Choosing(wish)).end(job, DOWN) is not None) is goes_on
+
+
+# As members see it
+
+GATEWAYS = """
+[gateways.apixo]
+failures_are_free = {free}
+
+[gateways.other]
+kind = "apixo"
+base_url = "{base_url}"
+key_env = "OTHER_KEY"
+failures_are_free = true
+
+[models."{first}".limits]
+concurrent_tasks = 1
+
+[models."{second}"]
+like = "{first}"
+title = "The other clip"
+
+[models."{second}".price]
+unit = "second"
+rows = [ {{ usd = "{usd}" }} ]
+"""
+
+
+@dataclasses.dataclass
+class Scene:
+    """A world with two gateways, and a server whose `auto` takes first the one, then the other."""
+
+    world: World
+    other: FakeApixo
+
+    async def order(self, **options: Any) -> None:
+        await self.world.create(prompt="A fox runs", model="auto", **options)
+
+    async def settled(self) -> list[Job]:
+        """Wait until nothing is left to do; return the jobs, the one that was ordered first."""
+        await self.world.settled()
+        assert proof_of(self.world) == []
+        return list(reversed(await self.world.jobs()))
+
+    @property
+    def accepted(self) -> int:
+        """How many tasks there are at both gateways, each of which is paid for."""
+        return len(self.world.gateway.tasks) + len(self.other.tasks)
+
+
+def proof_of(world: World) -> list[str]:
+    out = io.StringIO()
+    prove_ledger(world.app.folder.database, out)
+    return out.getvalue().splitlines()[:-1]
+
+
+@contextlib.asynccontextmanager
+async def open_scene(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, *, usd: str = "0.20", free: str = "true"
+) -> AsyncGenerator[Scene]:
+    async with FakeApixo() as gateway, FakeApixo() as other:
+        monkeypatch.setenv("OTHER_KEY", other.key)
+        file = folder / "models.toml"
+        file.write_text(
+            GATEWAYS.format(base_url=other.base_url, first=FIRST, second=SECOND, usd=usd, free=free)
+        )
+        hosts = f"{gateway.host},{other.host}"
+        async with open_world(
+            folder / "data", gateway=gateway, models_file=file, trusted_hosts=hosts
+        ) as world:
+            await ServerStore(world.database).change(
+                world.guild.id,
+                act="auto",
+                what="",
+                by=world.staff.id,
+                now=world.time.now(),
+                auto_policy="own",
+                auto_models=json.dumps([FIRST, SECOND]),
+            )
+            yield Scene(world, other)
+
+
+def refusal(status: int, message: str) -> Any:
+    return envelope(None, code=status, status=status, message=message)
+
+
+BUSTED = [refusal(503, "upstream error")] * 4  # as often as an order is tried
+BROKEN = state("failed", failCode="GENERATION_FAILED", failMsg="it broke")
+
+
+@pytest.mark.parametrize("fails", ["before it is accepted", "as a task that is free"])
+async def test_another_model_goes_on_for_less_and_the_cards_tell(
+    fails: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with open_scene(tmp_path, monkeypatch) as scene:
+        world = scene.world
+        if fails == "before it is accepted":
+            world.gateway.submits.extend(BUSTED)
+        else:
+            world.gateway.looks.append(BROKEN)
+        await scene.order(image=("hills.png", picture()))
+        first, second = await scene.settled()
+        assert (first.stage, second.stage) == (Stage.FAILED, Stage.DONE)
+        assert (first.request.model, second.request.model) == (FIRST, SECOND)
+        assert (second.fell_from, second.settled_micros) == (FIRST, 800_000)
+        assert await world.sums() == (800_000, 0)
+        assert len(scene.other.tasks) == 1
+        told = await world.card(first)
+        assert "### Failed" in told
+        assert f"Another model took over, as job `{second.job_id}`." in told
+        assert "order again" not in told.lower()
+        why = messages.what_happened(first.failure.kind) if first.failure is not None else ""
+        told = await world.card(second)
+        assert f"`auto` took {FIRST} first, which failed: the gateway" in told
+        assert why[1:] in told
+        assert f"{SECOND} took over." in told
+        (clip,) = world.answers()  # nobody is called for the failure
+        assert "your clip is ready" in clip.content
+        assert "$0.80 spent, $0.00 returned" not in clip.content
+
+
+@pytest.mark.parametrize(
+    ("submits", "looks", "kind"),
+    [
+        ([refusal(400, "Content violates provider policy")], [], FailureKind.PROMPT_REFUSED),
+        ([cut()], [], FailureKind.SUBMIT_LOST),
+        ([raw("<html>", status=502)], [], FailureKind.SUBMIT_LOST),
+        ([], [state("failed", failCode="CONTENT_VIOLATION")], FailureKind.PROMPT_REFUSED),
+    ],
+    ids=["a refused prompt", "no answer", "an answer that says nothing", "a prompt that is refused late"],
+)
+async def test_what_no_other_model_goes_on_with(
+    submits: list[Any],
+    looks: list[Any],
+    kind: FailureKind,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with open_scene(tmp_path, monkeypatch) as scene:
+        scene.world.gateway.submits.extend(submits)
+        scene.world.gateway.looks.extend(looks)
+        await scene.order()
+        (job,) = await scene.settled()
+        is_known = kind is not FailureKind.SUBMIT_LOST
+        assert job.failure is not None
+        assert (job.failure.kind, job.stage) == (kind, Stage.FAILED if is_known else Stage.UNCERTAIN)
+        assert scene.other.submitted == []
+
+
+async def test_a_task_whose_failure_may_have_cost_something_is_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with open_scene(tmp_path, monkeypatch, free="false") as scene:
+        scene.world.gateway.looks.append(BROKEN)
+        await scene.order()
+        (job,) = await scene.settled()
+        assert job.stage is Stage.FAILED
+        assert scene.other.submitted == []
+
+
+async def test_the_second_failure_is_the_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with open_scene(tmp_path, monkeypatch) as scene:
+        scene.world.gateway.submits.append(refusal(422, "duration is wrong"))
+        scene.other.submits.append(refusal(422, "duration is wrong"))
+        await scene.order()
+        first, second = await scene.settled()
+        assert (first.stage, second.stage) == (Stage.FAILED, Stage.FAILED)
+        assert scene.accepted == 0
+        assert await scene.world.sums() == (0, 0)
+        (told,) = scene.world.answers()
+        assert f"job `{second.job_id}` failed." in told.content
+
+
+async def test_what_a_member_chose_themselves_is_no_other_models(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with open_scene(tmp_path, monkeypatch) as scene:
+        scene.world.gateway.submits.extend(BUSTED)
+        await scene.world.create(prompt="A fox runs", model=FIRST)
+        (job,) = await scene.settled()
+        assert job.stage is Stage.FAILED
+        assert scene.other.submitted == []
+
+
+async def test_a_dearer_model_waits_for_a_yes_below_the_failure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with open_scene(tmp_path, monkeypatch, usd="0.30") as scene:
+        world = scene.world
+        world.gateway.submits.extend(BUSTED)
+        await scene.order()
+        (first,) = await scene.settled()
+        (told,) = [message for message in world.posts() if "failed." in message.content]
+        assert f"job `{first.job_id}` failed." in told.content
+        assert (
+            f"{SECOND} can make the same clip, and costs more: **$1.20** in place of $1.08." in told.content
+        )
+        assert await world.sums() == (0, 0)
+        await world.restart()  # the offer outlives it, and is made once
+        await world.settled()
+        (told,) = [message for message in world.posts() if "failed." in message.content]
+        refused = await world.other.click(told, label="Confirm")
+        assert "Only the member" in refused.followups[-1].content
+        message = SimpleNamespace(channel_id=world.channel.id, id=told.id)
+        await press_at_once(world, message, *[(world.member, "Confirm")] * 2)
+        _, second = await scene.settled()
+        assert (second.stage, second.settled_micros, second.fell_from) == (Stage.DONE, 1_200_000, FIRST)
+        assert scene.accepted == 1
+
+
+@pytest.mark.parametrize(
+    ("submit", "looks"),
+    [(refusal(401, "wrong key"), []), (refusal(404, "model not found"), []), (None, [BROKEN] * 3)],
+    ids=["a key that is stopped", "a model that is out", "a model that fails again and again"],
+)
+async def test_an_order_that_would_have_to_wait_goes_elsewhere_at_once(
+    submit: Any, looks: list[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with open_scene(tmp_path, monkeypatch) as scene:
+        world = scene.world
+        held = world.gateway.hold_submit(submit)
+        world.gateway.looks.extend(looks)
+        for _ in looks or [None]:
+            await world.create(by=world.other, prompt="The first in line", model=FIRST)
+        await world.until(held.arrived.is_set)
+        await scene.order()
+        await world.until(lambda: "In line for a place" in world.posts_text())
+        held.release.set()
+        first, second = await scene.settled()
+        assert (first.stage, first.submit_tries) == (Stage.FAILED, 0)
+        assert (second.stage, second.request.model) == (Stage.DONE, SECOND)
+        assert (world.time.now() - world.started).total_seconds() < 600
+
+
+async def test_a_stop_between_the_two_orders_neither_loses_nor_repeats(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with open_scene(tmp_path, monkeypatch) as scene:
+        world = scene.world
+        world.gateway.submits.append(refusal(422, "duration is wrong"))
+        await scene.order()
+
+        async def both() -> bool:
+            return len(await world.jobs()) > 1
+
+        await world.until(both)
+        await world.restart()
+        first, second = await scene.settled()
+        assert (first.stage, second.stage) == (Stage.FAILED, Stage.DONE)
+        assert scene.accepted == 1
+        assert len([message for message in world.posts() if message.components]) == 2
