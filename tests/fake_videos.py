@@ -13,7 +13,7 @@ from tests.fake_apixo import CLIP, Answer
 
 
 class FakeVideos:
-    """`submits`, `looks` and `downloads` hold answers to give next, before the default ones.
+    """`submits`, `looks`, `aborts` and `downloads` hold answers to give next, before the default ones.
 
     `seen` has method, path and Authorization of each request, `orders` the fields of each order. `told` is
     added to what a finished task says.
@@ -26,6 +26,9 @@ class FakeVideos:
         self.seen: list[tuple[str, str, str | None]] = []
         self.submits: deque[Answer] = deque()
         self.looks: deque[Answer] = deque()
+        self.aborts: deque[Answer] = deque()
+        self.ended: set[str] = set()  # which nobody knows any more
+        self.renders = True
         self.downloads: deque[Answer] = deque()
         self._runner: web.AppRunner | None = None
 
@@ -33,6 +36,7 @@ class FakeVideos:
         app = web.Application(client_max_size=32 * 1024 * 1024, middlewares=[self._note])
         app.router.add_post(f"{self.base}/videos", self._submit)
         app.router.add_get(f"{self.base}/videos/{{video_id}}", self._look)
+        app.router.add_delete(f"{self.base}/videos/{{video_id}}", self._abort)
         app.router.add_get(f"{self.base}/videos/{{video_id}}/content", self._content)
         app.router.add_get("/files/clip.mp4", self._file)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
@@ -68,8 +72,20 @@ class FakeVideos:
     async def _look(self, request: web.Request) -> web.StreamResponse:
         if self.looks:
             return await self.looks.popleft()(request)
-        done = {"id": request.match_info["video_id"], "status": "completed", "progress": 100}
+        video_id = request.match_info["video_id"]
+        if video_id in self.ended:
+            return web.json_response({"detail": "Video not found"}, status=404)
+        if not self.renders:
+            return web.json_response({"id": video_id, "status": "in_progress"})
+        done = {"id": video_id, "status": "completed", "progress": 100}
         return web.json_response({**done, **self.told})
+
+    async def _abort(self, request: web.Request) -> web.StreamResponse:
+        if self.aborts:
+            return await self.aborts.popleft()(request)
+        video_id = request.match_info["video_id"]
+        self.ended.add(video_id)
+        return web.json_response({"id": video_id, "object": "video.deleted", "deleted": True})
 
     async def _content(self, request: web.Request) -> web.StreamResponse:
         if self.downloads:
