@@ -43,12 +43,11 @@ def cheapest(model: Model) -> str:
 
 def _written(costs: _Costs) -> str:
     """Write the prices of a few lengths, or the price of a second where there are many."""
-    (least, first), (most, _) = costs[0], costs[-1]
-    if len({quote.micros for _, quote in costs}) == 1 and len(costs) > 1:
-        return f"{least} to {most} s {price(first)}"
+    (least, first), (most, last) = costs[0], costs[-1]
     if len(costs) <= _MOST_LENGTHS:
         return ", ".join(f"{seconds} s {price(quote)}" for seconds, quote in costs)
     a_second = Quote(micros=first.micros // least, estimate=first.estimate)
-    if all(quote.micros == a_second.micros * seconds for seconds, quote in costs):
+    if first.micros and all(quote.micros == a_second.micros * seconds for seconds, quote in costs):
         return f"{least} to {most} s {price(a_second)} a second"
-    return f"{least} to {most} s {price(first)} to {price(costs[-1][1])}"
+    ends = dict.fromkeys((price(first), price(last)))
+    return f"{least} to {most} s {' to '.join(ends)}"
