@@ -96,6 +96,15 @@ class Sandbox:
         return Client(self.server, self.session, dialect)
 
 
+async def until_gone(folder: Path, task_id: str) -> None:
+    """Wait until no file of a task is left."""
+    async with asyncio.timeout(10):
+        while True:
+            if not any(folder.glob(f"*{task_id}*")):
+                return
+            await asyncio.sleep(0.005)
+
+
 @contextlib.asynccontextmanager
 async def opened(folder: Path, **more: Any) -> AsyncIterator[Sandbox]:
     clock = MovableClock()
@@ -422,20 +431,22 @@ async def test_delete_ends_a_rendering_at_vllm_omni_alone(tmp_path: Path) -> Non
 
 
 async def test_what_was_forgotten_while_it_rendered_leaves_nothing_behind(tmp_path: Path) -> None:
-    go_on = asyncio.Event()
+    begun, go_on, written = asyncio.Event(), asyncio.Event(), asyncio.Event()
 
     async def held(_: Clip, path: Path) -> None:
+        begun.set()
         await go_on.wait()
         path.write_bytes(STAND_IN_CLIP)
+        written.set()
 
     async with opened(tmp_path, render=held) as sandbox:
         client = sandbox["sglang"]
         task_id = (await client.order(GOOD["sglang"][1])).body["id"]
+        await begun.wait()
         await client.ask("DELETE", f"/videos/{task_id}")
         go_on.set()
-        await client.ended(GOOD["sglang"][1])
-
-    assert not [path for path in (tmp_path / "sandbox").iterdir() if task_id in path.name]
+        await written.wait()
+        await until_gone(tmp_path / "sandbox", task_id)
 
 
 async def test_openai_deletes_what_has_ended(sandbox: Sandbox) -> None:

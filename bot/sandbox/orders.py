@@ -11,6 +11,7 @@ FRAMES_PER_SECOND = 24
 
 _RATIOS = {"16:9": Shape.LANDSCAPE, "9:16": Shape.PORTRAIT, "1:1": Shape.SQUARE}
 _OPEN_RATIOS = {None, "auto", "adaptive"}
+_SOUNDS = ("sound", "generate_audio", "generate_audio_switch", "generate_sound", "save_audio")
 _PICTURES = (
     ("image", "image_url", "start_image_url", "first_frame_image", "reference_url", "input_reference"),
     ("last_frame", "end_image_url"),
@@ -51,8 +52,8 @@ def order_of(model: str, fields: Mapping[str, Any], *, otherwise_seconds: float 
             seconds=max(1, round(length_seconds)),
             shape=shape,
             quality=quality,
-            sound=_first(fields, "sound", "generate_audio", "generate_audio_switch", "generate_sound"),
-            negative_prompt=_first(fields, "negative_prompt", "negative"),
+            sound=_first(fields, *_SOUNDS),
+            negative_prompt=_first(fields, "negative_prompt", "negative") or None,
             seed=fields.get("seed"),
             style=fields.get("style"),
         ),

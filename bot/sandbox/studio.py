@@ -228,10 +228,10 @@ class Studio:
         return await asyncio.to_thread(path.read_bytes)
 
     async def _keep(self, task: Task) -> Task:
+        await asyncio.to_thread(self._folder.save, task)
         if task.task_id not in self._tasks:  # somebody removed it meanwhile
             await asyncio.to_thread(self._folder.remove, task.task_id)
             return task
-        await asyncio.to_thread(self._folder.save, task)
         self._tasks[task.task_id] = task
         if task.ended_at is not None:
             await asyncio.to_thread(self._folder.remove_pictures, task.task_id)
