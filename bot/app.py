@@ -19,6 +19,7 @@ from bot.charts import Charts
 from bot.choosing import Chooser
 from bot.client import SoraBot
 from bot.clip_room import ClipRoom
+from bot.composer import Composer
 from bot.config import Settings
 from bot.cooldown import Cooldown
 from bot.deletions import Deletions
@@ -34,6 +35,7 @@ from bot.hooks import Hooks
 from bot.jobs import JobService
 from bot.lane import Lane
 from bot.limits import LimitAdmin
+from bot.menu import Menu
 from bot.models import Account, Clock, Sleep, Ticks, ticks, utc_now
 from bot.notices import Notices
 from bot.oversight import Oversight
@@ -254,23 +256,33 @@ def _wire(ground: Ground, stack: contextlib.AsyncExitStack, ticks: Ticks) -> App
     )
     orders = OrderStore(database, ground.store)
     access = Access(store=AccessStore(database), pauses=ground.pauses, clock=clock)
+    composer = Composer(
+        availability=ground.availability,
+        chooser=way.chooser,
+        orders=orders,
+        pictures=PictureRoom(ground.folder.pictures),
+        policy=ground.policy,
+        health=ground.health,
+        clock=clock,
+    )
     jobs = JobService(
         store=ground.store,
         orders=orders,
         access=access,
-        availability=ground.availability,
-        pictures=PictureRoom(ground.folder.pictures),
+        composer=composer,
         policy=ground.policy,
         driver=alerts,
         stopper=way.stopper,
         health=ground.health,
         clock=clock,
     )
+    menu = Menu(availability=ground.availability, track=ground.track)
     quotes = QuoteService(
         orders=orders,
         jobs=jobs,
         availability=ground.availability,
         chooser=way.chooser,
+        composer=composer,
         policy=ground.policy,
         clock=clock,
     )
@@ -353,15 +365,15 @@ def _wire(ground: Ground, stack: contextlib.AsyncExitStack, ticks: Ticks) -> App
         uncertain=uncertain,
     )
     cogs = (
-        VideoCog(bot, jobs),
-        AnimateCog(bot, jobs),
+        VideoCog(jobs, menu),
+        AnimateCog(bot, jobs, way.chooser),
         MentionCog(bot, jobs, telling=Cooldown(clock=clock, burst=1, seconds_each=30)),
         QuotaCog(spending, alerts, reports),
         DeletionCog(deletions),
         admin,
     )
     buttons = (*BUTTONS, *QUOTE_BUTTONS, *APPROVAL_BUTTONS, *OVERSIGHT_BUTTONS, *MONEY_BUTTONS)
-    bot.attach(jobs, quotes, approvals, cogs, buttons)
+    bot.attach(jobs, quotes, approvals, cogs, buttons, menu=menu)
     keep = dt.timedelta(days=ground.settings.keep_days)
     gauges = GaugeStore(database)
     return App(

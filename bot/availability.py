@@ -6,7 +6,18 @@ from typing import TYPE_CHECKING
 from bot import messages, pacing, server_messages, text
 from bot.catalogue import Catalogue, Model
 from bot.errors import BadOrder, ModelUnavailable
-from bot.models import Account, Clock, Failure, FailureKind, NewJob, Outage, OutageScope, PauseScope, Quote
+from bot.models import (
+    AUTO,
+    Account,
+    Clock,
+    Failure,
+    FailureKind,
+    NewJob,
+    Outage,
+    OutageScope,
+    PauseScope,
+    Quote,
+)
 from bot.pauses import Pauses
 from bot.track import Track
 from bot.wishes import Order
@@ -75,6 +86,10 @@ class Availability:
         is_play = all(self.catalogue.gateways[name].play for name in self._gateways)
         return Account.SANDBOX if is_play else Account.REAL
 
+    def is_auto(self, model_id: str | None) -> bool:
+        """Whether the bot is to choose, since that was named or is the default."""
+        return ((model_id or "").strip() or self._default) == AUTO
+
     def choose(self, model_id: str | None) -> Model:
         """Return the named model, or the default one.
 
@@ -116,8 +131,6 @@ class Availability:
                 raise BadOrder(
                     f"{model.model_id} has no {messages.OPTIONS[name]}. {instead} Nothing was charged."
                 )
-        if order.end_picture is not None and order.picture is None:
-            raise BadOrder("`end_image` is how a clip from a picture ends: attach `image` too.")
 
     def quote_again(self, new: NewJob) -> Quote:
         """Return what an order that was kept costs now.

@@ -47,6 +47,17 @@ class Outcome:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class Record:
+    """Of how many orders that ended lately how many failed by a fault of the gateway.
+
+    Those whose member is the cause count in neither.
+    """
+
+    ended: int = 0
+    faults: int = 0
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Breaker:
     """Whether a model is left alone: open until a moment, then half open until a job has tried it.
 

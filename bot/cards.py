@@ -6,15 +6,17 @@ from typing import Any
 import discord
 from discord import ui
 
-from bot import messages, receipts, text
+from bot import choice_messages, messages, receipts, text
 from bot.catalogue import Model
-from bot.models import Job, Picture, Stage
+from bot.models import Job, Picture, Stage, VideoRequest
+from bot.offers import Choice
 from bot.outlook import Outlook
 
 PICTURE_NAME = "picture"
 END_NAME = "end"
 MOST_PROMPT = 700
 MOST_TITLE = 60
+MOST_OPTIONS = 25  # of a menu
 MOST_PAGE = 3800  # of the 4,000 characters that all texts of a message may have
 
 _COLOURS = {
@@ -110,9 +112,22 @@ def drop_id(draft_id: str) -> str:
     return f"quote:cancel:{draft_id}"
 
 
-def quote_buttons(draft_id: str) -> ui.View:
-    """Build what stands below a quote; a new view for every message."""
+def take_id(draft_id: str) -> str:
+    """Return the custom id of the menu that quotes another model in the place of what was quoted."""
+    return f"quote:take:{draft_id}"
+
+
+def quote_buttons(
+    draft_id: str, choices: Sequence[Choice] = (), quoted: VideoRequest | None = None
+) -> ui.View:
+    """Build what stands below a quote; a new view for every message.
+
+    The choices make a menu, in which the one that was `quoted` is marked.
+    """
     view = ui.View(timeout=None)
+    if len(choices) > 1:
+        options = [choice_option(choice, is_default=choice.offer.request == quoted) for choice in choices]
+        view.add_item(ui.Select[ui.View](options=options[:MOST_OPTIONS], custom_id=take_id(draft_id)))
     confirm = ui.Button[ui.View](
         label="Confirm", style=discord.ButtonStyle.success, custom_id=confirm_id(draft_id)
     )
@@ -120,6 +135,18 @@ def quote_buttons(draft_id: str) -> ui.View:
     view.add_item(ui.Button[ui.View](label="Cancel", custom_id=drop_id(draft_id)))
     view.stop()  # presses reach the dynamic items by their ids
     return view
+
+
+def choice_option(
+    choice: Choice, *, value: str | None = None, is_default: bool = False
+) -> discord.SelectOption:
+    """Write a model beside others as an option of a menu."""
+    return discord.SelectOption(
+        label=choice_messages.label(choice),
+        value=value or choice_messages.value(choice),
+        description=choice_messages.facts(choice),
+        default=is_default,
+    )
 
 
 def paged(parts: Sequence[str]) -> list[str]:

@@ -28,7 +28,7 @@ from bot.entries import (
     Timing,
 )
 from bot.errors import BadOrder, SettingsError
-from bot.models import Account, Mode, Quality, Quote, Shape, VideoRequest
+from bot.models import AUTO, Account, Mode, Quality, Quote, Shape, VideoRequest
 from bot.models_file import Entry
 
 # What a clip may lie like where nothing is said of it: as its picture does, or as most do.
@@ -352,6 +352,8 @@ def _gateway(entry: Entry) -> GatewaySpec:
 
 
 def _model(entry: Entry, gateways: Mapping[str, GatewaySpec]) -> Model:
+    if entry.name == AUTO:
+        raise SettingsError(f"{entry.where} has a name that means the bot's own choice; take another")
     name = entry.table.get("gateway", entry.name.partition("/")[0])
     spec = gateways.get(name) if isinstance(name, str) else None
     if spec is None:

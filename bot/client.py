@@ -18,6 +18,7 @@ from bot.approvals import ApprovalService
 from bot.cooldown import Cooldown
 from bot.errors import NotHere, OverLimit, StorageTrouble, UserError
 from bot.jobs import JobService
+from bot.menu import Menu
 from bot.quotes import QuoteService
 from storage.outages import MarkStore
 
@@ -75,6 +76,7 @@ class SoraBot(commands.Bot):
     """
 
     jobs: JobService
+    menu: Menu
     quotes: QuoteService
     approvals: ApprovalService
 
@@ -119,9 +121,12 @@ class SoraBot(commands.Bot):
         approvals: ApprovalService,
         cogs: Collection[commands.Cog],
         buttons: Collection[type[Any]],
+        *,
+        menu: Menu,
     ) -> None:
         """Take what the bot offers; once, before it starts."""
         self.jobs = jobs
+        self.menu = menu
         self.quotes = quotes
         self.approvals = approvals
         self._parts = tuple(cogs)

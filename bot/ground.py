@@ -16,7 +16,7 @@ from bot.gateways.download import ClipFetcher
 from bot.gateways.metered import MeteredGateway
 from bot.health import Health
 from bot.metrics import Metrics
-from bot.models import Clock, Sleep
+from bot.models import AUTO, Clock, Sleep
 from bot.pauses import Pauses
 from bot.quotas import Policy
 from bot.sandbox.server import SandboxServer
@@ -72,7 +72,7 @@ async def open_ground(
         StartupError: with one line that says why, and its exit code.
     """
     catalogue = Catalogue.load(settings.models_file)
-    if settings.default_model is not None and settings.default_model not in catalogue.models:
+    if settings.default_model not in {None, AUTO, *catalogue.models}:
         raise SettingsError(
             f"DEFAULT_MODEL: there is no {settings.default_model!r}; there are {', '.join(catalogue.models)}."
         )

@@ -1,27 +1,20 @@
 """What a person can do with jobs: order, cancel, look. Every method returns at once."""
 
 import asyncio
-import dataclasses
-from collections.abc import Sequence
 from typing import Protocol
 from weakref import WeakValueDictionary
 
 from bot import approval_messages, messages, money_messages, quote_messages, receipts
 from bot.access import Access, Asking
-from bot.availability import Availability
-from bot.catalogue import Model
-from bot.errors import ModelUnavailable, NoSuchJob, OverLimit, UserError
+from bot.composer import Composer
+from bot.errors import NoSuchJob, OverLimit, UserError
 from bot.health import Health
-from bot.ids import new_id
-from bot.models import Clock, Draft, DraftStage, Job, Mode, NewJob, Picture, Shape, Upload, VideoRequest
-from bot.picture_room import PictureRoom, check_upload_size
+from bot.models import Clock, Draft, DraftStage, Job
 from bot.quotas import Policy
-from bot.wishes import Order, read_prompt
+from bot.stopper import Stopper
+from bot.wishes import Order
 from storage.jobs import JobStore
 from storage.orders import OrderStore, Refusal
-
-# Files are held in memory while they are looked at; a rush of orders waits here instead of filling it.
-_FILES_AT_ONCE = 4
 
 
 class Driver(Protocol):
@@ -45,23 +38,22 @@ class JobService:
         store: JobStore,
         orders: OrderStore,
         access: Access,
-        availability: Availability,
-        pictures: PictureRoom,
+        composer: Composer,
         policy: Policy,
         driver: Driver,
+        stopper: Stopper,
         health: Health,
         clock: Clock,
     ) -> None:
         self._store = store
         self._orders = orders
         self._access = access
-        self._availability = availability
-        self._pictures = pictures
+        self._composer = composer
         self._policy = policy
         self._driver = driver
+        self._stopper = stopper
         self._health = health
         self._clock = clock
-        self._files = asyncio.Semaphore(_FILES_AT_ONCE)
         self._turns = WeakValueDictionary[tuple[int, int], asyncio.Lock]()
         self._closing = False
 
@@ -69,10 +61,11 @@ class JobService:
         """Take no more orders: the program is stopping."""
         self._closing = True
 
-    async def order(self, order: Order) -> Job | Draft:
+    async def order(self, order: Order, *, only_quotes: bool = False) -> Job | Draft:
         """Check an order, keep its picture, hold its money and store it.
 
-        An order above the price that the server wants confirmed becomes a draft, which holds nothing.
+        An order above the price that the server wants confirmed becomes a draft, which holds nothing, as does
+        one that `only_quotes`; that is of the best model where none is named.
 
         Raises:
             OverLimit: a limit refuses it; where the error names a draft, its member may ask for more.
@@ -81,44 +74,14 @@ class JobService:
         # One order of a person at a time: hard pictures or many orders of one keep nobody else waiting.
         turn = self._turns.setdefault((order.server_id, order.user_id), asyncio.Lock())
         async with turn:
-            return await self._order(order)
+            return await self._order(order, only_quotes=only_quotes)
 
-    async def _order(self, order: Order) -> Job | Draft:
+    async def _order(self, order: Order, *, only_quotes: bool) -> Job | Draft:
         await self.admit(order)
-        model = self._availability.choose(order.model)
-        mode = Mode.TEXT if order.picture is None else Mode.IMAGE
-        model.check_mode(mode)
-        self._availability.check_options(model, order)
-        request = model.request(mode=mode, prompt=await read_prompt(order, model), **order.choices)
-        picture = end_picture = None
-        if order.picture is not None:
-            with self._health.noticing():
-                shapes = model.shapes_of(mode) if order.shape is None else (order.shape,)
-                request, picture = await self._pictured(order.picture, model, request, shapes)
-                if order.end_picture is not None:
-                    _, end_picture = await self._pictured(order.end_picture, model, request, (request.shape,))
-        outcome = await self._orders.place(
-            NewJob(
-                job_id=new_id(),
-                origin=order.origin,
-                account=model.account,
-                server_id=order.server_id,
-                channel_id=order.channel_id,
-                home_channel_id=order.home_channel_id,
-                user_id=order.user_id,
-                role_ids=order.role_ids,
-                top_role_id=order.top_role_id,
-                request=request,
-                gateway=model.gateway,
-                picture=picture,
-                end_picture=end_picture,
-                note=order.note,
-                quote=model.quote(request),
-            ),
-            self._policy,
-            now=self._clock(),
-        )
-        return self.taken(outcome)
+        new = await self._composer.compose(order, only_quotes=only_quotes)
+        if only_quotes:
+            return self.taken(await self._orders.quote(new, now=self._clock()))
+        return self.taken(await self._orders.place(new, self._policy, now=self._clock()))
 
     async def admit(self, asking: Asking) -> None:
         """Refuse orders that nobody takes now, or not from this person here.
@@ -156,17 +119,6 @@ class JobService:
             self._driver.add(outcome)
         return outcome
 
-    async def _pictured(
-        self, upload: Upload, model: Model, request: VideoRequest, shapes: Sequence[Shape]
-    ) -> tuple[VideoRequest, Picture]:
-        """Fit the picture to the order, and the order to the picture where that may have several shapes."""
-        check_upload_size(upload.size)
-        sizes = {one: model.size(dataclasses.replace(request, shape=one)).pixels for one in shapes}
-        async with self._files:
-            data = await upload.read()
-            fitted, picture = await self._pictures.fit(data, sizes=sizes)
-        return dataclasses.replace(request, shape=fitted), picture
-
     async def get(self, job_id: str, *, server_id: int, user_id: int, staff: bool = False) -> Job:
         """Return a job that this person may see: their own, or for staff any of the server.
 
@@ -179,7 +131,7 @@ class JobService:
         return job
 
     async def cancel(self, job_id: str, *, server_id: int, user_id: int, staff: bool = False) -> Job:
-        """Stop a job that was not submitted yet; it costs nothing.
+        """Stop a job that was not submitted yet, or that its gateway still can; it costs nothing.
 
         Raises:
             NoSuchJob: there is none in this server.
@@ -193,7 +145,7 @@ class JobService:
         by = "by its member" if job.user_id == user_id else "by staff"
         cancelled = await self._store.cancel(job.job_id, by=by, user_id=user_id, now=self._clock())
         if cancelled is None:
-            raise UserError(messages.cannot_stop(await self._store.get(job.job_id) or job))
+            return await self._stopper.stop(await self._store.get(job.job_id) or job, user_id=user_id)
         self._driver.drop(cancelled)
         return cancelled
 
@@ -207,27 +159,3 @@ class JobService:
     async def open_of_member(self, server_id: int, user_id: int) -> list[Job]:
         """Return the newest of a person's jobs that are not over, at most 25."""
         return await self._store.of_member(server_id, user_id, only_open=True)
-
-    # What can be ordered; from memory only
-
-    def orderable(self) -> list[Model]:
-        """Return the models that take orders now."""
-        return self._availability.orderable()
-
-    def listed(self) -> list[tuple[Model, str | None]]:
-        """Return every model worth knowing of, and why it takes no orders if it does not; those last."""
-        listed = [(model, self._availability.why_not(model)) for model in self._availability.listed()]
-        return sorted(listed, key=lambda one: one[1] is not None)
-
-    def lengths(self, model_id: str | None) -> tuple[int, ...]:
-        """Return the seconds that a model makes, or the default one; none where it cannot be ordered."""
-        try:
-            return self._availability.choose(model_id).seconds
-        except ModelUnavailable:
-            return ()
-
-    def offers(self, mode: Mode) -> list[tuple[Model, int]]:
-        """Return what can be ordered in a mode: models with each of their lengths, at most 25."""
-        return [
-            (model, seconds) for model in self.orderable() if mode in model.modes for seconds in model.seconds
-        ][:25]

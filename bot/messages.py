@@ -5,6 +5,7 @@ import re
 import urllib.parse
 
 from bot import price_lists, receipts, text
+from bot.breaker import Record
 from bot.catalogue import Model
 from bot.models import Failure, FailureKind, Job, Outage, Stage, VideoRequest
 from bot.outlook import BAR_CELLS, Outlook
@@ -358,8 +359,8 @@ def goes_on(job: Job) -> str:
     )
 
 
-def model_lines(model: Model, why_not: str | None) -> str:
-    """Write what a model makes and costs, and whether it can be ordered."""
+def model_lines(model: Model, why_not: str | None, record: Record) -> str:
+    """Write what a model makes and costs, whether it can be ordered, and how its last orders ended."""
     mark = "🔴" if why_not else {"available": "🟢", "doubtful": "🟡"}.get(model.status, "🔴")
     makes = [" and ".join(model.modes), " or ".join(model.shapes), " or ".join(model.qualities)]
     lines = [
@@ -369,6 +370,8 @@ def model_lines(model: Model, why_not: str | None) -> str:
     ]
     if why_not:
         lines.append(text.cut(f"-# Not now: {why_not}", 600))
+    if record.ended:
+        lines.append(f"-# Lately {record.faults} of {record.ended} orders failed at the gateway.")
     if model.note:
         lines.append(text.cut(f"-# {model.noted_on}: {model.note}", 400))
     return "\n".join(lines)

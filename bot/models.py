@@ -325,14 +325,30 @@ class Draft:
     job_id: str | None
 
 
+AUTO = "auto"  # in the place of a model: the bot chooses one
+
+
+class AutoPolicy(StrEnum):
+    """By what a server has `auto` choose."""
+
+    CHEAPEST = "cheapest"
+    FASTEST = "fastest"  # from the order to the clip, the waiting line included
+    OWN = "own"  # staff's own order of models, and no others
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ServerSettings:
-    """What staff set for their server; `zone` is None where the operator's counts."""
+    """What staff set for their server; `zone` is None where the operator's counts.
+
+    `auto_models` is staff's own order of models, which counts with that policy.
+    """
 
     zone: ZoneInfo | None = None
     staff_channel_id: int | None = None
     approver_role_id: int | None = None
     confirm_above_micros: int = 2_000_000
+    auto_policy: AutoPolicy = AutoPolicy.CHEAPEST
+    auto_models: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -1,10 +1,12 @@
-"""What changes the price of an order, and cheaper ways to have the same; pure."""
+"""What changes the price of an order, which other models can do it, and which of them is best; pure."""
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from typing import Any
 
 from bot.catalogue import Model
-from bot.models import Quote, VideoRequest
+from bot.errors import BadOrder
+from bot.models import AutoPolicy, Quote, VideoRequest
 
 MOST_CHEAPER = 4
 
@@ -18,63 +20,142 @@ class Offer:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Ways:
-    """An order beside the others that differ from it in one thing.
+class Choice:
+    """An offer beside others: when its clip is to be expected, and how far it is to be trusted.
 
-    `lengths` and `qualities` are of its own model and hold the order itself; `models` are the others, each
-    with what comes nearest to the order. `cheaper` begins with the cheapest.
+    `waiting` is how many wait for a place there. Of the `ended` orders that ended lately `faults` failed by a
+    fault of the gateway. `doubt` says in a word why others go before it.
+    """
+
+    offer: Offer
+    takes_seconds: float
+    waits_seconds: float
+    waiting: int
+    ended: int
+    faults: int
+    doubt: str = ""
+
+    @property
+    def ready_seconds(self) -> float:
+        """How long it is from the order to the clip."""
+        return self.waits_seconds + self.takes_seconds
+
+
+def best_first(choices: Iterable[Choice], policy: AutoPolicy, own_order: Sequence[str] = ()) -> list[Choice]:
+    """Sort choices by a server's policy, those in doubt last.
+
+    In staff's own order the models that it does not name follow it, the cheapest first.
+    """
+    places = {model_id: place for place, model_id in enumerate(own_order)}
+
+    def key(choice: Choice) -> tuple[Any, ...]:
+        request, price = choice.offer.request, choice.offer.quote.micros
+        match policy:
+            case AutoPolicy.CHEAPEST:
+                by_policy: tuple[float, ...] = (price, choice.ready_seconds)
+            case AutoPolicy.FASTEST:
+                by_policy = (choice.ready_seconds, price)
+            case AutoPolicy.OWN:
+                by_policy = (places.get(request.model, len(places)), price)
+        return bool(choice.doubt), *by_policy, request.seconds
+
+    return sorted(choices, key=key)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Ways:
+    """An order beside the others of its own model that differ in one thing; they hold the order itself.
+
+    `cheaper` are ways with any model, the cheapest first.
     """
 
     lengths: tuple[Offer, ...]
     qualities: tuple[Offer, ...]
-    models: tuple[Offer, ...]
     cheaper: tuple[Offer, ...]
 
 
-def ways(request: VideoRequest, model: Model, orderable: Iterable[Model]) -> Ways:
-    """Return what the same wish costs in other ways; its mode and shape stay, and its prompt must fit."""
-    own = _alike(request, model)
+def ways(request: VideoRequest, model: Model, others: Iterable[Offer]) -> Ways:
+    """Return what an order costs in another length or quality, and what is cheaper, `others` included."""
+    own = [*variants(request, model, model)]
     lengths = tuple(offer for offer in own if offer.request.quality == request.quality)
     qualities = tuple(offer for offer in own if offer.request.seconds == request.seconds)
-    others = [
-        _alike(request, other)
-        for other in orderable
-        if other.model_id != model.model_id and len(request.prompt) <= other.prompt_limit
-    ]
-    models = tuple(_nearest(request, alike) for alike in others if alike)
     price = model.quote(request).micros
     # The cheapest of all may differ in more than one thing.
-    all_of_them = [offer for alike in (own, *others) for offer in alike]
-    cheapest = min(all_of_them, key=lambda offer: offer.quote.micros)
+    cheapest = min(own, key=lambda offer: offer.quote.micros)
     cheaper = {
         offer.request: offer
-        for offer in (*lengths, *qualities, *models, cheapest)
+        for offer in (*lengths, *qualities, *others, cheapest)
         if offer.quote.micros < price
     }
     return Ways(
         lengths=lengths,
         qualities=qualities,
-        models=models,
         cheaper=tuple(sorted(cheaper.values(), key=lambda offer: offer.quote.micros)[:MOST_CHEAPER]),
     )
 
 
-def _alike(request: VideoRequest, model: Model) -> list[Offer]:
-    """Return a model's orders in the mode and shape of a request, with its prompt."""
-    return [
-        Offer(request=dataclasses.replace(order, prompt=request.prompt), quote=model.quote(order))
-        for order in model.orders(request.mode)
-        if order.shape is request.shape
-    ]
+def nearest(request: VideoRequest, own: Model, other: Model, *, ends: bool = False) -> Offer | None:
+    """Return what of another model comes nearest to an order, in the same mode and shape; or None.
 
-
-def _nearest(request: VideoRequest, alike: Iterable[Offer]) -> Offer:
-    """Return the same length or the one that comes nearest, in the same quality where there is one."""
+    That is the same length or the one next to it, in the same quality where there is one. What else was
+    chosen stays as it is, and so does a picture to end with, where it `ends` with one.
+    """
     return min(
-        alike,
+        variants(request, own, other, ends=ends),
         key=lambda offer: (
             abs(offer.request.seconds - request.seconds),
             offer.request.quality is not request.quality,
             offer.quote.micros,
         ),
+        default=None,
+    )
+
+
+def same(request: VideoRequest, own: Model, other: Model, *, ends: bool = False) -> Offer | None:
+    """Return the very same order of another model; None where that cannot do it."""
+    found = nearest(request, own, other, ends=ends)
+    if found is None or found.request.seconds != request.seconds:
+        return None
+    is_default = request.quality == next(iter(own.qualities), None)
+    is_alike = found.request.quality is request.quality or (is_default and not other.qualities)
+    return found if is_alike or request.quality is None else None
+
+
+def variants(request: VideoRequest, own: Model, other: Model, *, ends: bool = False) -> Iterator[Offer]:
+    """Give a model's orders of another length or quality, with all else as it was asked of `own`."""
+    if (ends and not other.has_option("end_frame")) or request.mode not in other.modes:
+        return
+    for seconds in other.seconds:
+        for quality in other.qualities or (None,):
+            choices: dict[str, Any] = {**_chosen(request, own), "seconds": seconds, "quality": quality}
+            try:
+                one = other.request(mode=request.mode, prompt=request.prompt, **choices)
+                yield Offer(request=one, quote=other.quote(one))
+            except BadOrder:
+                continue
+
+
+def _chosen(request: VideoRequest, own: Model) -> dict[str, Any]:
+    """Return what was chosen but for length and quality; what its own model does anyway is no choice."""
+    chosen = dict(request.choices)
+    if not request.keep_watermark:
+        del chosen["keep_watermark"]
+    if own.options.sound is None or request.sound == own.options.sound.default:
+        del chosen["sound"]
+    return chosen
+
+
+def spread(offers: Iterable[Choice], most: int) -> list[Choice]:
+    """Choose at most so many: the shortest of each model first, then the next longer of each; order stays."""
+    listed = list(offers)
+    by_length = sorted(listed, key=lambda choice: _place_in_model(choice, listed))
+    kept = {choice.offer.request for choice in by_length[:most]}
+    return [choice for choice in listed if choice.offer.request in kept]
+
+
+def _place_in_model(choice: Choice, listed: Collection[Choice]) -> int:
+    request = choice.offer.request
+    return sum(
+        one.offer.request.model == request.model and one.offer.request.seconds < request.seconds
+        for one in listed
     )

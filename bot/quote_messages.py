@@ -1,14 +1,15 @@
 """Every sentence a person reads about a price they have to confirm."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
-from bot import text
+from bot import choice_messages, text
 from bot.messages import price, settings_line
 from bot.models import Draft, DraftStage
-from bot.offers import Offer, Ways
+from bot.offers import Choice, Offer, Ways
 
 MOST_LENGTHS = 10
-MOST_MODELS = 5
+MOST_CHARACTERS = 2000  # of a message
+MOST_SIDE_BY_SIDE = 5  # in the text; the menu below has the others too
 
 NO_SUCH_QUOTE = "There is no such quote here."
 NOT_YOURS = "Only the member who asked for this video can confirm or cancel its price."
@@ -27,8 +28,8 @@ OVER = {
 }
 
 
-def quote(draft: Draft, ways: Ways | None, *, has_changed: bool = False) -> str:
-    """Ask for a yes: the price, what changes it, and what would be cheaper."""
+def quote(draft: Draft, ways: Ways | None, choices: Sequence[Choice], *, has_changed: bool = False) -> str:
+    """Ask for a yes: the price, what changes it, which other models there are, and what would be cheaper."""
     new = draft.new
     lines = [
         f"The price has changed. It is **{price(new.quote)}** now: {settings_line(new.request)}."
@@ -40,24 +41,32 @@ def quote(draft: Draft, ways: Ways | None, *, has_changed: bool = False) -> str:
         lines.append(new.note)
     if ways is not None:
         lines += _changes(draft, ways)
-    return "\n".join(lines)
+    if len(choices) > 1:
+        lines.append("Side by side, best first:")
+        lines += [_beside(choice, draft) for choice in choices[:MOST_SIDE_BY_SIDE]]
+    if ways is not None and ways.cheaper:
+        cheaper = [f"`{_options(one, draft.new.request.model)}` {price(one.quote)}" for one in ways.cheaper]
+        lines.append(_line("Cheaper, the same prompt with", cheaper))
+    return text.cut("\n".join(lines), MOST_CHARACTERS)
+
+
+def _beside(choice: Choice, draft: Draft) -> str:
+    """Write a model beside the others, in bold where it is the one that was quoted."""
+    request = choice.offer.request
+    parts = [text.code(request.model), _choices(choice.offer), price(choice.offer.quote)]
+    written = " ".join(parts)
+    marked = f"**{written}**" if request == draft.new.request else written
+    return f"-# {marked} · {choice_messages.facts(choice)}"
 
 
 def _changes(draft: Draft, ways: Ways) -> list[str]:
-    request = draft.new.request
     lengths = [_marked(f"{one.request.seconds} s", one, draft) for one in ways.lengths[:MOST_LENGTHS]]
     qualities = [_marked(str(one.request.quality), one, draft) for one in ways.qualities]
-    models = sorted(ways.models, key=lambda offer: offer.quote.micros)[:MOST_MODELS]
-    others = [f"{text.code(one.request.model)} {_choices(one)} {price(one.quote)}" for one in models]
     said = [
         _line("Length", lengths if len(lengths) > 1 else []),
         _line("Quality", qualities if len(qualities) > 1 else []),
-        _line("Other models", others),
     ]
-    if any(said):
-        said.insert(0, "What changes the price:")
-    cheaper = [f"`{_options(one, request.model)}` {price(one.quote)}" for one in ways.cheaper]
-    return [*filter(None, said), *filter(None, [_line("Cheaper, the same prompt with", cheaper)])]
+    return ["What changes the price:", *filter(None, said)] if any(said) else []
 
 
 def _line(name: str, parts: Iterable[str]) -> str:

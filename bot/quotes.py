@@ -1,9 +1,11 @@
-"""Prices that wait for a yes, what else the same would cost, and what an order leaves."""
+"""Prices that wait for a yes, what other models would do, and what an order leaves."""
 
 import dataclasses
 
-from bot import offers, quote_messages
+from bot import choice_messages, offers, quote_messages
 from bot.availability import Availability
+from bot.choosing import Chooser
+from bot.composer import Composer
 from bot.errors import UserError
 from bot.ids import new_id
 from bot.jobs import JobService
@@ -21,12 +23,16 @@ class QuoteService:
         orders: OrderStore,
         jobs: JobService,
         availability: Availability,
+        chooser: Chooser,
+        composer: Composer,
         policy: Policy,
         clock: Clock,
     ) -> None:
         self._orders = orders
         self._jobs = jobs
         self._availability = availability
+        self._chooser = chooser
+        self._composer = composer
         self._policy = policy
         self._clock = clock
 
@@ -73,11 +79,40 @@ class QuoteService:
         if draft.stage in {DraftStage.ORDERED, DraftStage.ASKED}:
             raise UserError(quote_messages.OVER[draft.stage])
 
-    def ways(self, draft: Draft) -> offers.Ways | None:
-        """Return what the order in a draft costs in other ways; None where its model is gone."""
+    async def take(self, draft_id: str, value: str, *, server_id: int, user_id: int) -> Draft:
+        """Quote another of the models side by side in the place of a quote, for its member.
+
+        It is a draft of its own, to be confirmed in its turn. Nothing changes where it is what was quoted.
+
+        Raises:
+            UserError: it is somebody else's, over, or not on offer now.
+        """
+        draft = await self._draft(draft_id, server_id=server_id, user_id=user_id)
+        if draft.stage is not DraftStage.QUOTED:
+            raise UserError(quote_messages.OVER[draft.stage])
+        choices = {choice_messages.value(choice): choice for choice in await self._chooser.beside(draft.new)}
+        if value not in choices:
+            raise UserError(choice_messages.NOT_OFFERED)
+        offer = choices[value].offer
+        if offer.request == draft.new.request:
+            return draft
+        new = await self._composer.with_offer(draft.new, offer)
+        quoted = await self._orders.exchange(draft_id, new, now=self._clock())
+        if quoted.stage is not DraftStage.QUOTED:
+            raise UserError(quote_messages.OVER[quoted.stage])
+        return quoted
+
+    async def beside(self, draft: Draft) -> tuple[offers.Ways | None, list[offers.Choice]]:
+        """Return what the order in a draft costs in other ways, and beside other models, best first.
+
+        Of a model that is gone there are no other ways.
+        """
         wish = draft.new.request
+        choices = await self._chooser.beside(draft.new)
         model = self._availability.catalogue.models.get(wish.model)
-        return offers.ways(wish, model, self._availability.orderable()) if model is not None else None
+        if model is None:
+            return None, choices
+        return offers.ways(wish, model, [choice.offer for choice in choices]), choices
 
     async def left(self, job: Job, role_ids: frozenset[int]) -> Standing | Purse | None:
         """Return the budget that a job was charged to as it stands now, if one says what is left."""

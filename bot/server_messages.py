@@ -3,14 +3,16 @@
 from collections.abc import Iterable, Sequence
 
 from bot import text
+from bot.choice_messages import AUTO_TAKES
 from bot.messages import ago, at
-from bot.models import Pause, PauseScope, ServerSettings
+from bot.models import AutoPolicy, Pause, PauseScope, ServerSettings
 from bot.money import dollars
 from bot.quotas import Period
 
 NO_ZONE = (
     "That is no time zone. Write one as the IANA list has it, like `Europe/Berlin` or `America/New_York`."
 )
+OWN_NEEDS_MODELS = "Name `models` with the policy `own`, the best first, and with no other policy."
 NO_REASON = "Say in a few words why, for those whose orders are refused."
 NOT_BOTH = "Name a gateway or a model, not both."
 NOT_EVERYONE = "Everyone cannot approve requests: a limit that all may lift is none. Choose another role."
@@ -62,6 +64,19 @@ def confirm_above_set(micros: int, *, is_default: bool) -> str:
     return f"Orders above {dollars(micros)}{default} are quoted now and have to be confirmed."
 
 
+def auto_policy(policy: AutoPolicy, models: Sequence[str]) -> str:
+    """Write by what `auto` chooses."""
+    return f"{policy}: {', '.join(models)}" if models else str(policy)
+
+
+def auto_set(policy: AutoPolicy, models: Sequence[str]) -> str:
+    """Answer staff who set by what `auto` chooses."""
+    if policy is AutoPolicy.OWN:
+        named = ", ".join(map(text.code, models))
+        return text.cut(f"`auto` takes the first of these now that can do it, and no others: {named}", 1900)
+    return f"`auto` takes {AUTO_TAKES[policy]} of those that can do it now."
+
+
 def settings(found: ServerSettings, zone: str, pause: Pause | None, rules: int) -> str:
     """Show all that is set for a server; `zone` is the one that counts."""
     channel, role = found.staff_channel_id, found.approver_role_id
@@ -71,6 +86,7 @@ def settings(found: ServerSettings, zone: str, pause: Pause | None, rules: int) 
         f"**Staff channel:** {f'<#{channel}>' if channel else 'none, so nobody can ask for more'}",
         f"**Approvers:** {f'<@&{role}> and those' if role else 'those'} who may manage the server",
         f"**Quotes to confirm:** above {dollars(found.confirm_above_micros)} a job",
+        f"**`auto` takes:** {text.cut(auto_policy(found.auto_policy, found.auto_models), 500)}",
         f"**Orders:** {_since(pause) if pause else 'taken'}",
         f"**Access rules:** {rules or 'none, so everyone here may order'}",
     ]

@@ -1,13 +1,15 @@
 """What staff set for their server."""
 
 import functools
+import json
 import zoneinfo
+from collections.abc import Sequence
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from bot import quotas, server_messages
 from bot.errors import BadOrder
-from bot.models import Clock, ServerSettings
+from bot.models import AutoPolicy, Clock, ServerSettings
 from bot.money import dollars
 from bot.quotas import Measure, Period, Policy
 from bot.spending import amount
@@ -15,7 +17,7 @@ from storage.servers import ServerStore
 
 
 class ServerAdmin:
-    """Reads and changes a server's time zone, staff channel, approver role and confirmation price."""
+    """Reads and changes a server's time zone, staff channel, approver role, and how orders are taken."""
 
     def __init__(self, *, store: ServerStore, policy: Policy, clock: Clock) -> None:
         self._store = store
@@ -78,6 +80,27 @@ class ServerAdmin:
         now = ServerSettings().confirm_above_micros if micros is None else micros
         await self._change(server_id, "confirm-above", dollars(now), reason, by, confirm_above_micros=micros)
         return now
+
+    async def set_auto(
+        self, server_id: int, policy: AutoPolicy, models: Sequence[str], *, reason: str, by: int
+    ) -> None:
+        """Set by what `auto` chooses; with staff's own order these models, the best first, and no others.
+
+        Raises:
+            BadOrder: their own order names no models, or another policy does.
+        """
+        if (policy is AutoPolicy.OWN) != bool(models):
+            raise BadOrder(server_messages.OWN_NEEDS_MODELS)
+        what = server_messages.auto_policy(policy, models)
+        await self._change(
+            server_id,
+            "auto",
+            what,
+            reason,
+            by,
+            auto_policy=None if policy is AutoPolicy.CHEAPEST else policy,
+            auto_models=json.dumps(models) if models else None,
+        )
 
     async def _change(self, server_id: int, act: str, what: str, reason: str, by: int, **value: Any) -> None:
         await self._store.change(

@@ -1,27 +1,15 @@
 """Each model's track record: how its last jobs ended, and whether it is left alone for a while."""
 
-import dataclasses
 import datetime as dt
 from collections.abc import Collection
 
 from bot import breaker
-from bot.breaker import Breaker, Outcome, Verdict
+from bot.breaker import Breaker, Outcome, Record, Verdict
 from bot.models import Clock, Job
 from storage.track import TrackStore
 
 MOST_OUTCOMES = 20
 COUNTS_FOR = dt.timedelta(days=3)
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Record:
-    """Of how many orders that ended lately how many failed by a fault of the gateway.
-
-    Those whose member is the cause count in neither.
-    """
-
-    ended: int = 0
-    faults: int = 0
 
 
 class Track:
@@ -50,7 +38,7 @@ class Track:
         return breaker.of(self._counting(model_id))
 
     def may_try(self, model_id: str, job_id: str) -> bool:
-        """Whether a job may be sent now; where the breaker is half open, the first to ask is the one that may."""
+        """Whether a job may be sent now; where the breaker is half open, that is the first to ask."""
         found = self.breaker(model_id)
         if found.is_closed:
             return True

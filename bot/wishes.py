@@ -1,20 +1,54 @@
 """What a person asked for, unchecked, and its prompt: typed, or in a text file."""
 
+import asyncio
 import dataclasses
 import unicodedata
-from typing import Any
+from pathlib import Path
 
 from bot import text
 from bot.catalogue import Model
+from bot.disk_errors import disk_errors
 from bot.errors import BadOrder
-from bot.models import CHOICES, Quality, Shape, Upload
+from bot.models import Mode, Quality, Shape, Upload, VideoRequest
 
 MOST_PROMPT_FILE_BYTES = 64 * 1024
+MOST_WORD = 40  # of what was typed, in a refusal
+
+SOUND_WORDS = {"on": True, "off": False}
+RATIOS = {Shape.LANDSCAPE: "16:9", Shape.PORTRAIT: "9:16", Shape.SQUARE: "1:1"}
+
+
+@dataclasses.dataclass(frozen=True)
+class KeptUpload:
+    """A picture that was kept for an order, to be made what another model takes."""
+
+    path: Path
+
+    @property
+    def filename(self) -> str:
+        """Its name on disk."""
+        return self.path.name
+
+    @property
+    def size(self) -> int:
+        """How many bytes it has."""
+        return self.path.stat().st_size if self.path.exists() else 0
+
+    async def read(self) -> bytes:
+        """Read the whole file.
+
+        Raises:
+            StorageTrouble: the disk is failing.
+        """
+        with disk_errors():
+            return await asyncio.to_thread(self.path.read_bytes)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Order:
-    """What a person asked for, unchecked. `origin` names the act, so that it is never done twice.
+    """What a person asked for, unchecked and in their own words.
+
+    `origin` names the act, so that it is never done twice.
 
     `home_channel_id` is the channel whose limits and purse count: of a thread its parent.
     """
@@ -31,10 +65,10 @@ class Order:
     picture: Upload | None = None
     model: str | None = None
     seconds: int | None = None
-    shape: Shape | None = None
-    quality: Quality | None = None
+    shape: str | None = None
+    quality: str | None = None
     keep_watermark: bool | None = None
-    sound: bool | None = None
+    sound: str | None = None
     negative_prompt: str | None = None
     seed: int | None = None
     style: str | None = None
@@ -42,12 +76,66 @@ class Order:
     note: str = ""
 
     @property
-    def choices(self) -> dict[str, Any]:
-        """What was chosen beside the model, the pictures and the prompt, by name."""
-        return {name: getattr(self, name) for name in CHOICES}
+    def mode(self) -> Mode:
+        """What the clip is to be made from."""
+        return Mode.TEXT if self.picture is None else Mode.IMAGE
 
 
-async def read_prompt(order: Order, model: Model) -> str:
+def wish(order: Order, model: Model, prompt: str) -> VideoRequest:
+    """Return what an order asks of a model, its defaults filled in.
+
+    Raises:
+        BadOrder: the model has not what was asked for; the sentence says what it has.
+    """
+    if order.end_picture is not None and not model.has_option("end_frame"):
+        raise BadOrder(f"{model.model_id} takes no picture to end with; leave `end_image` out.")
+    model.check_mode(order.mode)
+    return model.request(
+        mode=order.mode,
+        prompt=prompt,
+        seconds=order.seconds,
+        shape=_shape(order.shape, model, order.mode),
+        quality=_quality(order.quality, model),
+        keep_watermark=order.keep_watermark,
+        sound=_sound(order.sound),
+        negative_prompt=order.negative_prompt,
+        seed=order.seed,
+        style=order.style,
+    )
+
+
+def _shape(typed: str | None, model: Model, mode: Mode) -> Shape | None:
+    if typed is None:
+        return None
+    words = typed.strip().lower()
+    for shape in Shape:
+        if words in {shape.value, RATIOS.get(shape)}:
+            return shape
+    makes = " or ".join(model.shapes_of(mode))
+    raise BadOrder(f"{model.model_id} makes {makes} clips, not {text.code(typed, MOST_WORD)}.")
+
+
+def _quality(typed: str | None, model: Model) -> Quality | None:
+    if typed is None:
+        return None
+    words = typed.strip().lower()
+    for quality in Quality:
+        if words in {quality.value, quality.removesuffix("p")}:
+            return quality
+    has = f"has {' or '.join(model.qualities)}" if model.qualities else "has no choice of quality"
+    raise BadOrder(f"{model.model_id} {has}, not {text.code(typed, MOST_WORD)}.")
+
+
+def _sound(typed: str | None) -> bool | None:
+    if typed is None:
+        return None
+    words = typed.strip().lower()
+    if words not in SOUND_WORDS:
+        raise BadOrder(f"`sound` is `on` or `off`, not {text.code(typed, MOST_WORD)}.")
+    return SOUND_WORDS[words]
+
+
+async def read_prompt(order: Order) -> str:
     """Return the prompt, typed or from its file, trimmed.
 
     Raises:
@@ -60,10 +148,7 @@ async def read_prompt(order: Order, model: Model) -> str:
     elif order.prompt is not None:
         prompt = order.prompt
     else:
-        raise BadOrder(
-            "Give a `prompt`, or a `prompt_file` with it: "
-            f"{model.model_id} takes 1 to {model.prompt_limit:,} characters."
-        )
+        raise BadOrder("Give a `prompt`, or a `prompt_file` with it.")
     return "" if text.is_blank(prompt) else prompt.strip()
 
 

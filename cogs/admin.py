@@ -16,6 +16,7 @@ from bot.servers import ServerAdmin
 from bot.spending import SpendingService
 from bot.uncertain import UncertainService
 from cogs.admin_access import AccessCommands
+from cogs.admin_auto import AutoCommands
 from cogs.admin_doctor import DoctorCommands
 from cogs.admin_jobs import OversightCommands
 from cogs.admin_limits import LimitCommands
@@ -36,6 +37,7 @@ class AdminCog(
     ReportCommands,
     OperatorCommands,
     ServerCommands,
+    AutoCommands,
     AccessCommands,
     commands.GroupCog,
     group_name="video-admin",

@@ -148,7 +148,7 @@ def _turns(of: str, page: int, wanted: JobFilter, *, more: bool) -> list[StaffPa
 
 def _models(interaction: discord.Interaction[SoraBot]) -> list[str]:
     """Return the models that jobs may be of, out of memory."""
-    return [model.model_id for model, _ in interaction.client.jobs.listed()]
+    return [model.model_id for model, *_ in interaction.client.menu.listed()]
 
 
 def _key(model_id: str) -> str:

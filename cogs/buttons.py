@@ -115,7 +115,7 @@ async def jobs_page(interaction: discord.Interaction["SoraBot"], page: int) -> u
 
 def models_page(interaction: discord.Interaction["SoraBot"], page: int) -> ui.LayoutView:
     """Build a page of what can be ordered."""
-    pages = cards.paged([messages.model_lines(*listed) for listed in interaction.client.jobs.listed()])
+    pages = cards.paged([messages.model_lines(*listed) for listed in interaction.client.menu.listed()])
     page = min(page, len(pages) - 1)
     return _page("models", pages[page], page, "Back", "More" if page + 1 < len(pages) else "")
 

@@ -57,7 +57,7 @@ class MentionCog(commands.Cog):
             await _reply(message, known.public_sentence, **more)
         else:
             if isinstance(ordered, Draft):
-                await _reply(message, **quote(ordered, self._bot.quotes))
+                await _reply(message, **await quote(ordered, self._bot.quotes))
 
     def _prompt(self, message: discord.Message) -> str | None:
         """Return what follows the bot's own mention, if a person's message begins with it."""

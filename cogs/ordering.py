@@ -54,14 +54,16 @@ def first_picture(attachments: Sequence[discord.Attachment]) -> tuple[discord.At
     return (pictures[0] if pictures else None), note
 
 
-async def order(interaction: discord.Interaction[SoraBot], jobs: JobService, **wishes: Any) -> None:
-    """Acknowledge in private, order, and name the job once it is stored."""
+async def order(
+    interaction: discord.Interaction[SoraBot], jobs: JobService, *, only_quotes: bool = False, **wishes: Any
+) -> None:
+    """Acknowledge in private, order or quote, and name the job once it is stored."""
     await interaction.response.defer(ephemeral=True, thinking=True)
     interaction.client.check_place(interaction.guild_id, interaction.channel, interaction.app_permissions)
     wish = Order(origin=f"interaction:{interaction.id}", **place(interaction), **wishes)
-    ordered = await jobs.order(wish)
+    ordered = await jobs.order(wish, only_quotes=only_quotes)
     if isinstance(ordered, Draft):
-        await answer(interaction, **quote(ordered, interaction.client.quotes))
+        await answer(interaction, **await quote(ordered, interaction.client.quotes))
     else:
         await answer(interaction, await acknowledged(ordered, interaction))
 
@@ -72,11 +74,12 @@ async def acknowledged(job: Job, interaction: discord.Interaction[SoraBot]) -> s
     return messages.acknowledged(job, receipts.left(left) if left is not None else "")
 
 
-def quote(draft: Draft, quotes: QuoteService, *, has_changed: bool = False) -> dict[str, Any]:
-    """Return the content and the buttons of a message that asks for a yes to a price."""
+async def quote(draft: Draft, quotes: QuoteService, *, has_changed: bool = False) -> dict[str, Any]:
+    """Return the content, the menu and the buttons of a message that asks for a yes to a price."""
+    ways, choices = await quotes.beside(draft)
     return {
-        "content": quote_messages.quote(draft, quotes.ways(draft), has_changed=has_changed),
-        "view": cards.quote_buttons(draft.draft_id),
+        "content": quote_messages.quote(draft, ways, choices, has_changed=has_changed),
+        "view": cards.quote_buttons(draft.draft_id, choices, draft.new.request),
     }
 
 

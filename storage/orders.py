@@ -2,6 +2,7 @@
 
 import dataclasses
 import datetime as dt
+from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -73,6 +74,49 @@ class OrderStore(Store):
         if new.quote.micros > settings.confirm_above_micros:
             return await self.keep(connection, new, member, DraftStage.QUOTED, now)
         return await self.insert(connection, new, member, weighed, now=now)
+
+    @reads
+    async def first_that_fits(
+        self, connection: AsyncConnection, candidates: Sequence[NewJob], policy: Policy, *, now: dt.datetime
+    ) -> int:
+        """Return the number of the first of a member's orders that no limit refuses; 0 where all are.
+
+        Whatever is chosen has to pass `place` all the same.
+        """
+        member = await members.find(connection, candidates[0].server_id, candidates[0].user_id)
+        for number, new in enumerate(candidates):
+            weighed = await weigh(connection, new, member, policy, now=now)
+            if await refusing(connection, weighed.standings, new) is None:
+                return number
+        return 0
+
+    @writes_first
+    async def quote(self, connection: AsyncConnection, new: NewJob, *, now: dt.datetime) -> Job | Draft:
+        """Keep an order until its member confirms it, whatever it costs; limits are asked then."""
+        job = await self.jobs.of_origin(connection, new.origin)
+        if job is not None:
+            return job
+        for draft in await self.select(connection, drafts.c.origin == new.origin):
+            return draft
+        member = await members.row(connection, new.server_id, new.user_id)
+        return await self.keep(connection, new, member, DraftStage.QUOTED, now)
+
+    @writes_first
+    async def exchange(
+        self, connection: AsyncConnection, draft_id: str, new: NewJob, *, now: dt.datetime
+    ) -> Draft:
+        """Keep another order in the place of one that was quoted, as a draft of its own.
+
+        So no press below the old price, however late it arrives, confirms the new one. A draft that is over
+        comes back as it is.
+        """
+        draft = await self.require(connection, draft_id)
+        if draft.stage is not DraftStage.QUOTED:
+            return draft
+        if now >= draft.expires_at:
+            return await self.change(connection, draft_id, stage=DraftStage.EXPIRED)
+        await self.change(connection, draft_id, stage=DraftStage.DROPPED, origin=f"became:{new.job_id}")
+        return await self.keep(connection, new, draft.member_id, DraftStage.QUOTED, now)
 
     @writes_first
     async def confirm(

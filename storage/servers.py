@@ -1,6 +1,7 @@
-"""What staff set for their server: its time zone, staff channel, approver role and confirmation price."""
+"""What staff set for their server: its time zone, staff channel, and by what an order is asked or chosen."""
 
 import datetime as dt
+import json
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -8,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.models import ServerSettings
+from bot.models import AutoPolicy, ServerSettings
 from storage import audit
 from storage.database import Store, reads, writes
 from storage.schema import servers
@@ -25,6 +26,8 @@ async def settings(connection: AsyncConnection, server_id: int) -> ServerSetting
         staff_channel_id=row.staff_channel_id,
         approver_role_id=row.approver_role_id,
         confirm_above_micros=default if row.confirm_above_micros is None else row.confirm_above_micros,
+        auto_policy=AutoPolicy(row.auto_policy or AutoPolicy.CHEAPEST),
+        auto_models=tuple(json.loads(row.auto_models or "[]")),
     )
 
 
@@ -49,10 +52,7 @@ class ServerStore(Store):
         now: dt.datetime,
         **values: Any,
     ) -> None:
-        """Change some of `zone` (its name), `staff_channel_id`, `approver_role_id`, `confirm_above_micros`.
-
-        None gives the default back.
-        """
+        """Change some of what is set, by its columns; None gives the default back."""
         await connection.execute(
             insert(servers)
             .values(server_id=server_id, **values)

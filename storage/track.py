@@ -39,9 +39,7 @@ class TrackStore(Store):
         for model in models:
             rows = await connection.execute(
                 sa.select(*_COLUMNS)
-                .where(
-                    jobs.c.model == model, jobs.c.finished_at >= since, jobs.c.submitted_at.is_not(None)
-                )
+                .where(jobs.c.model == model, jobs.c.finished_at >= since, jobs.c.submitted_at.is_not(None))
                 .order_by(jobs.c.finished_at.desc())
                 .limit(most)
             )

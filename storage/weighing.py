@@ -24,7 +24,7 @@ class Weighed:
 
 
 async def weigh(
-    connection: AsyncConnection, new: NewJob, member_id: int, policy: Policy, *, now: dt.datetime
+    connection: AsyncConnection, new: NewJob, member_id: int | None, policy: Policy, *, now: dt.datetime
 ) -> Weighed:
     """Find out what an order would be charged to, and which limits it has to pass.
 

@@ -93,7 +93,7 @@ def channel_without(world: World, *permissions: str, name: str = "closed") -> An
 
 def availability(world: World) -> Availability:
     """Return what a gateway's refusals would change, to change it without one."""
-    return world.app.jobs._availability  # noqa: SLF001 - the root hands it to nobody outside
+    return world.app.bot.menu._availability  # noqa: SLF001 - the root hands it to nobody outside
 
 
 async def click(member: Any, result: Any, label: str) -> Any:

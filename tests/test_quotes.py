@@ -58,7 +58,7 @@ async def press(world: World, quote: InteractionResult, label: str = "Confirm", 
 
 
 def labels(components: Sequence[dict[str, Any]]) -> list[str]:
-    return [button["label"] for row in components for button in row["components"]]
+    return [part["label"] for row in components for part in row["components"] if "label" in part]
 
 
 async def confirm_above(world: World, micros: int) -> None:
