@@ -449,6 +449,22 @@ async def test_an_answer_that_decides_nothing_loses_the_submit_after_exactly_one
     assert count == 1
 
 
+async def test_a_yes_of_another_shape_is_a_bad_answer_that_is_logged_once(
+    http: GatewayHttp, caplog: pytest.LogCaptureFixture
+) -> None:
+    strange = answer(200, {"video": KEY})
+    outcome, _ = await submitted(http, strange)
+    assert outcome == Lost(detail='bad answer: HTTP 200: {"video": "[key]"}')
+    async with serving(strange) as server:
+        apixo = gateway(http, server.origin)
+        for _ in range(2):
+            assert await apixo.check(MODELS["apixo/sora-2"], TASK) == NoAnswer(
+                detail='bad answer: HTTP 200: {"video": "[key]"}'
+            )
+    assert caplog.text.count("another shape") == 2  # of one gateway each
+    assert KEY not in caplog.text
+
+
 async def test_a_lost_submit_names_the_task_that_the_gateway_named_beside_its_error(
     http: GatewayHttp,
 ) -> None:

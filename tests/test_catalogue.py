@@ -5,11 +5,25 @@ import itertools
 import re
 from pathlib import Path
 
+import pydantic
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.catalogue import Catalogue, Model
+from bot.entries import (
+    GatewaySpec,
+    Length,
+    Limits,
+    ModeSpec,
+    Options,
+    PictureField,
+    Price,
+    PriceRow,
+    Request,
+    Size,
+    Timing,
+)
 from bot.errors import BadOrder, SettingsError
 from bot.models import Account, Mode, Quality, Shape, VideoRequest
 
@@ -556,6 +570,32 @@ PRICE = '[models."apixo/sora-2-pro".price]\nunit = "second"\n'
         ("[gateways]\nstudio = 3", f"{STUDIO_TABLE}", "must be a table"),
         ("gateways = 3", "gateways", "must be tables"),
         ("[gateways.a]\n[gateways.a]", "", "is not TOML"),
+        # Files
+        (
+            f"{PRO_TABLE}\nrequest.picture = {{ send = 'file', form = 'object' }}",
+            f"{PRO_TABLE} request.picture",
+            'a file cannot be wrapped in "object"',
+        ),
+        (
+            f"{PRO_TABLE}\nrequest.picture.send = 'file'",
+            f"{PRO_TABLE} request.picture.send",
+            "apixo takes no files",
+        ),
+        (
+            f"{PRO_TABLE}\nrequest.picture.send = 'file'\nrequest.content = 'content'",
+            f"{PRO_TABLE} request",
+            "a file cannot stand in the list 'content'",
+        ),
+        (
+            f"{PRO_TABLE}\nrequest.picture.send = 'file'",
+            f"{PRO_TABLE} request.picture.send",
+            "apixo takes no files",
+        ),
+        (
+            f"{PRO_TABLE}\nrequest.picture = {{ send = 'file', field = 'a', form = 'object' }}",
+            f"{PRO_TABLE} request.picture.send",
+            "a file stands in a field of its own",
+        ),
         # Sizes that a dialect has no words for
         (
             videos("openrouter", "sizes = [ { pixels = [1280, 720] } ]"),
@@ -610,3 +650,43 @@ def test_a_file_that_cannot_be_read_is_refused_in_one_line(tmp_path: Path) -> No
     for name, why in (("nowhere", "No such file"), ("", "Is a directory"), ("binary", "UTF-8")):
         with pytest.raises(SettingsError, match=rf"^MODELS_FILE {tmp_path}.*{why}"):
             Catalogue.load(tmp_path / name)
+
+
+# What docs/gateways.md says
+
+GUIDE = (Path(__file__).parent.parent / "docs" / "gateways.md").read_text("utf-8")
+
+
+def test_the_guides_examples_are_entries_that_can_be_ordered(path: Path) -> None:
+    own = load(path, "\n".join(re.findall(r"```toml\n(.*?)```", GUIDE, re.DOTALL)))
+
+    new = [model for name, model in own.items() if name not in SHIPPED]
+    assert {model.gateway for model in new} >= {"apixo", "pixazo", "studio"}
+    for model in new:
+        assert all(model.quote(order).micros > 0 for order in model.orders())
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        GatewaySpec,
+        Model,
+        Request,
+        Length,
+        PictureField,
+        ModeSpec,
+        Size,
+        Options,
+        Price,
+        PriceRow,
+        Limits,
+        Timing,
+    ],
+    ids=lambda table: table.__name__,
+)
+def test_the_guide_names_every_key(table: type[pydantic.BaseModel]) -> None:
+    told = GUIDE.partition("## What a gateway's")[2]
+    not_the_files = {"name", "model_id", "account", "where", "is_shipped"}
+    keys = {field.alias or name for name, field in table.model_fields.items()} - not_the_files
+
+    assert {key for key in keys if not re.search(rf"`{key}[`. ]|\*\*`{key}[`.]|`\[{key}", told)} == set()

@@ -306,6 +306,16 @@ LOST = {
 }
 
 
+async def test_a_yes_of_another_shape_is_a_bad_answer_that_is_logged(
+    http: GatewayHttp, caplog: pytest.LogCaptureFixture
+) -> None:
+    outcome, _ = await submitted(http, answer(202, {"video": KEY}))
+    assert outcome == Lost(detail='bad answer: HTTP 202: {"video": "[key]"}')
+    assert await checked(http, answer(200, b"<html>")) == NoAnswer(detail="bad answer: HTTP 200: <html>")
+    assert caplog.text.count("another shape") == 2  # of one gateway each
+    assert KEY not in caplog.text
+
+
 @pytest.mark.parametrize("hostile", LOST.values(), ids=LOST)
 async def test_an_answer_that_decides_nothing_loses_the_submit_after_exactly_one_request(
     http: GatewayHttp, hostile: Answer

@@ -9,15 +9,20 @@ from typing import Any
 
 import pytest
 
+from bot.clip_room import ClipRoom
 from bot.dialects import DIALECTS
+from bot.errors import StorageTrouble
 from bot.gateways.base import GatewayHttp
 from bot.gateways.download import ClipFetcher, FetchError
 from bot.gateways.videos import VideosGateway
-from bot.models import FailureKind, Stage
+from bot.models import FailureKind, Job, Stage
+from bot.troubles import Trouble
 from tests.acting import world_with
+from tests.books import open_books
 from tests.fake_apixo import CLIP
 from tests.fake_videos import FakeVideos, saying
 from tests.gateway_server import Answer, HostileServer, Seen, answer, serving
+from tests.test_storage_trouble import largest_file
 from tests.world import World
 
 MP4 = CLIP.read_bytes()
@@ -175,6 +180,26 @@ async def test_a_task_that_has_no_clip_within_the_hour_has_failed(
         assert job.failure.kind is FailureKind.NO_OUTPUT
         assert 3600 <= (world.time.now() - world.started).total_seconds() < 2 * 3600
         assert await world.sums() == (0, 0)
+
+
+async def test_a_clip_within_an_answer_is_kept_whole_or_not_at_all(tmp_path: Path) -> None:
+    job = await queued(tmp_path)
+    async with ClipFetcher(trusted_hosts=()) as fetcher:
+        room = ClipRoom(tmp_path / "clips", fetcher=fetcher, gateways={})
+        with largest_file(20_000), pytest.raises(StorageTrouble) as found:
+            await room.keep(job, MP4)
+        assert found.value.trouble is Trouble.DISK_FULL
+        assert list((tmp_path / "clips").iterdir()) == []
+
+        await room.keep(job, MP4)
+
+        assert (await room.fetch(job, ())).read_bytes() == MP4
+        assert len(list((tmp_path / "clips").iterdir())) == 1
+
+
+async def queued(folder: Path) -> Job:
+    async with open_books(folder) as books:
+        return await books.place()
 
 
 # Where the key goes while a clip is fetched
