@@ -373,9 +373,6 @@ def _model(entry: Entry, gateways: Mapping[str, GatewaySpec]) -> Model:
     )
     if spec.dialect is None and model.asking.picture is not None and model.asking.picture.send == "file":
         raise SettingsError(f"{entry.where} request.picture.send: {spec.kind} takes no files")
-    picture = model.asking.picture
-    if spec.kind != "videos" and picture is not None and picture.send == "file":
-        raise SettingsError(f"{entry.where} request.picture.send: {spec.kind} takes no files; take `link`")
     for mode, mode_spec in model.modes.items():
         if (mode_spec.path is None) != (spec.kind != "pixazo"):
             wrong = "is missing; Pixazo has one for each mode" if spec.kind == "pixazo" else "take it out"

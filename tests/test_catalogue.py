@@ -586,16 +586,6 @@ PRICE = '[models."apixo/sora-2-pro".price]\nunit = "second"\n'
             f"{PRO_TABLE} request",
             "a file cannot stand in the list 'content'",
         ),
-        (
-            f"{PRO_TABLE}\nrequest.picture.send = 'file'",
-            f"{PRO_TABLE} request.picture.send",
-            "apixo takes no files",
-        ),
-        (
-            f"{PRO_TABLE}\nrequest.picture = {{ send = 'file', field = 'a', form = 'object' }}",
-            f"{PRO_TABLE} request.picture.send",
-            "a file stands in a field of its own",
-        ),
         # Sizes that a dialect has no words for
         (
             videos("openrouter", "sizes = [ { pixels = [1280, 720] } ]"),
