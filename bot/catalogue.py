@@ -217,12 +217,12 @@ class Model(Table):
         self.check_prompt(prompt)
         self.check_mode(mode)
         if seconds is not None and seconds not in self.seconds:
-            raise BadOrder(f"{self.model_id} makes clips of {_or(self.seconds)} seconds, not {seconds}.")
+            raise BadOrder(f"{self.model_id} makes clips of {text.either(self.seconds)} seconds, not {seconds}.")
         shapes = self.shapes_of(mode)
         if shape is not None and shape not in shapes:
-            raise BadOrder(f"{self.model_id} makes {_or(shapes)} clips, not {shape}.")
+            raise BadOrder(f"{self.model_id} makes {text.either(shapes)} clips, not {shape}.")
         if quality is not None and quality not in self.qualities:
-            has = f"has {_or(self.qualities)}" if self.qualities else "has no choice of quality"
+            has = f"has {text.either(self.qualities)}" if self.qualities else "has no choice of quality"
             raise BadOrder(f"{self.model_id} {has}; leave `quality` out or choose another model.")
         has_sound = self.options.sound
         self._check_options(
@@ -266,7 +266,7 @@ class Model(Table):
         if seed is not None and given["seed"] is not None and not seed.least <= given["seed"] <= seed.most:
             raise BadOrder(f"{self.model_id} takes seeds from {seed.least} to {seed.most}.")
         if style is not None and given["style"] is not None and given["style"] not in style.words:
-            raise BadOrder(f"{self.model_id} has the styles {_or(style.words)}.")
+            raise BadOrder(f"{self.model_id} has the styles {text.either(style.words)}.")
 
     @pydantic.model_validator(mode="after")
     def _contradicts_itself_nowhere(self) -> "Model":
@@ -337,12 +337,12 @@ def _check_names(entries: Iterable[Entry]) -> None:
 def _gateway(entry: Entry) -> GatewaySpec:
     spec = _built(GatewaySpec, entry, {"where": entry.where, "is_shipped": entry.is_shipped}, id_key="name")
     if (spec.kind == "videos") != (spec.dialect is not None):
-        is_missing = f"is missing; kind videos has one of {_or(tuple(DIALECTS))}"
+        is_missing = f"is missing; kind videos has one of {text.either(tuple(DIALECTS))}"
         needless = f"belongs to kind videos, not to {spec.kind}"
         raise SettingsError(f"{entry.where} dialect: {needless if spec.dialect else is_missing}")
     if spec.dialect is not None and spec.dialect not in DIALECTS:
         raise SettingsError(
-            f"{entry.where} dialect: {spec.dialect!r} is unknown; there are {_or(tuple(DIALECTS))}"
+            f"{entry.where} dialect: {spec.dialect!r} is unknown; there are {text.either(tuple(DIALECTS))}"
         )
     if spec.models_url is not None and spec.kind != "apixo":
         raise SettingsError(f"{entry.where} models_url: belongs to kind apixo, not to {spec.kind}")
@@ -358,7 +358,7 @@ def _model(entry: Entry, gateways: Mapping[str, GatewaySpec]) -> Model:
     spec = gateways.get(name) if isinstance(name, str) else None
     if spec is None:
         raise SettingsError(
-            f"{entry.where} gateway: there is no gateway {name!r}; there are {_or(tuple(gateways))}"
+            f"{entry.where} gateway: there is no gateway {name!r}; there are {text.either(tuple(gateways))}"
         )
     table: dict[str, Any] = dict(entry.table)
     if spec.dialect is not None:
@@ -371,8 +371,6 @@ def _model(entry: Entry, gateways: Mapping[str, GatewaySpec]) -> Model:
         {"gateway": name, "account": account},
         id_key="model_id",
     )
-    if spec.dialect is None and model.asking.picture is not None and model.asking.picture.send == "file":
-        raise SettingsError(f"{entry.where} request.picture.send: {spec.kind} takes no files")
     for mode, mode_spec in model.modes.items():
         if (mode_spec.path is None) != (spec.kind != "pixazo"):
             wrong = "is missing; Pixazo has one for each mode" if spec.kind == "pixazo" else "take it out"
@@ -418,8 +416,3 @@ def _built(kind: type[_Built], entry: Entry, known: Mapping[str, Any], *, id_key
 def _matches(row: Size | PriceRow, request: VideoRequest, keys: Iterable[str]) -> bool:
     """Whether every key the row has agrees with the request."""
     return all(getattr(row, key) in {None, getattr(request, key)} for key in keys)
-
-
-def _or(values: Sequence[object]) -> str:
-    *most, last = map(str, values)
-    return f"{', '.join(most)} or {last}" if most else last
