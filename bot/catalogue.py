@@ -217,7 +217,9 @@ class Model(Table):
         self.check_prompt(prompt)
         self.check_mode(mode)
         if seconds is not None and seconds not in self.seconds:
-            raise BadOrder(f"{self.model_id} makes clips of {text.either(self.seconds)} seconds, not {seconds}.")
+            raise BadOrder(
+                f"{self.model_id} makes clips of {text.either(self.seconds)} seconds, not {seconds}."
+            )
         shapes = self.shapes_of(mode)
         if shape is not None and shape not in shapes:
             raise BadOrder(f"{self.model_id} makes {text.either(shapes)} clips, not {shape}.")
@@ -371,6 +373,8 @@ def _model(entry: Entry, gateways: Mapping[str, GatewaySpec]) -> Model:
         {"gateway": name, "account": account},
         id_key="model_id",
     )
+    if spec.dialect is None and model.asking.picture is not None and model.asking.picture.send == "file":
+        raise SettingsError(f"{entry.where} request.picture.send: {spec.kind} takes no files")
     for mode, mode_spec in model.modes.items():
         if (mode_spec.path is None) != (spec.kind != "pixazo"):
             wrong = "is missing; Pixazo has one for each mode" if spec.kind == "pixazo" else "take it out"

@@ -362,7 +362,7 @@ def goes_on(job: Job) -> str:
 def model_lines(model: Model, why_not: str | None, record: Record) -> str:
     """Write what a model makes and costs, whether it can be ordered, and how its last orders ended."""
     mark = "🔴" if why_not else {"available": "🟢", "doubtful": "🟡"}.get(model.status, "🔴")
-    makes = [" and ".join(model.modes), " or ".join(model.shapes), " or ".join(model.qualities)]
+    makes = [" and ".join(model.modes), text.either(model.shapes), text.either(model.qualities or ("",))]
     lines = [
         f"{mark} **{model.model_id}** ({text.one_line(model.title, 60)}, {model.status})",
         " · ".join(filter(None, makes)),

@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 from typing import TypeAlias
 
+from bot import text
 from bot.catalogue import Model
 from bot.models import Quote
 from bot.receipts import price
 
-UNKNOWN = "its price is unknown: the operator has to set one before it can be ordered"
+UNKNOWN = "the price is unknown: the operator has to set one before it can be ordered"
 _MOST_LENGTHS = 4  # that are written one by one
 
 _Costs: TypeAlias = Sequence[tuple[int, Quote]]
@@ -16,7 +17,7 @@ _Costs: TypeAlias = Sequence[tuple[int, Quote]]
 def price_list(model: Model) -> str:
     """Write the price of each length; what else changes the price heads a line of its own."""
     if model.price is None:
-        return UNKNOWN
+        return f"{_span(model.seconds)}; {UNKNOWN}"
     variants: dict[tuple[str, ...], list[tuple[int, Quote]]] = {}
     for order in model.orders():
         sound = {None: "", True: "with sound", False: "silent"}[order.sound]
@@ -41,13 +42,21 @@ def cheapest(model: Model) -> str:
     return price(model.cheapest) if model.cheapest.micros == 0 else f"from {price(model.cheapest)}"
 
 
+def _span(seconds: Sequence[int]) -> str:
+    """Write lengths: all of a few, or the ends of many."""
+    if len(seconds) <= _MOST_LENGTHS:
+        return f"{text.either(seconds)} s"
+    return f"{min(seconds)} to {max(seconds)} s"
+
+
 def _written(costs: _Costs) -> str:
     """Write the prices of a few lengths, or the price of a second where there are many."""
-    (least, first), (most, last) = costs[0], costs[-1]
+    (least, first), (_, last) = costs[0], costs[-1]
+    lengths = _span([seconds for seconds, _ in costs])
     if len(costs) <= _MOST_LENGTHS:
         return ", ".join(f"{seconds} s {price(quote)}" for seconds, quote in costs)
     a_second = Quote(micros=first.micros // least, estimate=first.estimate)
     if first.micros and all(quote.micros == a_second.micros * seconds for seconds, quote in costs):
-        return f"{least} to {most} s {price(a_second)} a second"
+        return f"{lengths} {price(a_second)} a second"
     ends = dict.fromkeys((price(first), price(last)))
-    return f"{least} to {most} s {' to '.join(ends)}"
+    return f"{lengths} {' to '.join(ends)}"

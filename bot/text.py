@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from collections.abc import Sequence
 
 _LINE_ENDS = re.compile("\r\n|[\r\v\f\x85\u2028\u2029]")
 # Controls, fillers, lone surrogates, and the marks that change reading direction
@@ -55,3 +56,9 @@ def cell(text: str) -> str:
 def nameless(text: str) -> str:
     """Write what staff typed without mentions of people, for what is kept for good and must name nobody."""
     return _PERSON.sub("@somebody", text)
+
+
+def either(values: Sequence[object]) -> str:
+    """Write what one may choose from: "4, 8 or 12"."""
+    *most, last = map(str, values)
+    return f"{', '.join(most)} or {last}" if most else last

@@ -182,7 +182,7 @@ def test_every_price_of_the_catalogue_is_in_these_tables() -> None:
             ["720p: 4 s $1.08, 8 s $2.16, 12 s $3.24", "1080p: 4 s $1.80, 8 s $3.60, 12 s $5.40"],
             "from $1.08",
         ),
-        ("apixo/kling-3-0-turbo", [price_lists.UNKNOWN], "price unknown"),
+        ("apixo/kling-3-0-turbo", [f"3 to 15 s; {price_lists.UNKNOWN}"], "price unknown"),
         ("apixo/veo-3-1-fast", ["8 s ≈$0.20"], "from ≈$0.20"),
         ("pixazo/ltx-free", ["1 to 20 s free"], "free"),
         (
