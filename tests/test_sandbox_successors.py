@@ -1,5 +1,6 @@
 """What the sandbox takes of APIXO's and Pixazo's newer models, beside what the bot sends."""
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,10 @@ from bot import wording
 from bot.catalogue import Catalogue, Model
 from bot.models import Mode, Quality, Shape, VideoRequest
 from bot.sandbox import apixo_orders, apixo_successors, pixazo_successors
-from bot.sandbox.body import BadBody, read_body
+from bot.sandbox.body import BadBody, check, read_body
 from bot.sandbox.orders import Order, order_of
 from bot.sandbox.sizes import dimensions
+from bot.sandbox.videos_dialects import DIALECTS
 from tests.test_sandbox import Client
 from tests.test_sandbox_videos import opened
 
@@ -34,16 +36,18 @@ def send(model: Model, request: VideoRequest, *, with_end: bool) -> Order:
     picture = LINK if request.mode is Mode.IMAGE else None
     end = END if picture and with_end and model.options.end_frame is not None else None
     fields = wording.fields(model, request, picture, end)
-    if model.gateway == "apixo":
+    if CATALOGUE.gateways[model.gateway].kind == "apixo":
         return apixo(model.remote_id, fields)
     return pixazo(model.modes[request.mode].path or "", fields)
 
 
+CATALOGUE = Catalogue.load()
 SUCCESSORS = [
     model
-    for model in Catalogue.load().models.values()
-    if model.gateway in {"apixo", "pixazo"} and not model.remote_id.startswith("sora")
+    for model in CATALOGUE.models.values()
+    if CATALOGUE.gateways[model.gateway].kind != "videos" and not model.remote_id.startswith("sora")
 ]
+SPOKEN = {dialect.name: dialect for dialect in DIALECTS}
 
 
 def options_of(model: Model) -> dict[str, Any]:
@@ -78,6 +82,25 @@ def test_the_sandbox_takes_every_order_of_a_successor_and_understands_it(model: 
                 else (LINK, END)[: 1 + (with_end and model.options.end_frame is not None)]
             )
             assert taken.shape_by_picture or shape_of(taken.size) == request.shape, (request, taken.size)
+
+
+@pytest.mark.parametrize("name", ["sandbox/wan", "sandbox/wan-rented", "sandbox/openrouter"])
+def test_the_sandbox_takes_every_order_of_its_own_servers(name: str) -> None:
+    model = CATALOGUE.models[name]
+    dialect = SPOKEN[CATALOGUE.gateways[model.gateway].dialect or ""]
+    assert model.remote_id in dialect.models
+    for request in model.orders(Mode.TEXT):
+        fields = wording.fields(model, dataclasses.replace(request, prompt="a fox", seed=7), None)
+        if dialect.as_json is not None:
+            asked = check(dialect.as_json, fields)
+        else:
+            assert dialect.as_form is not None
+            asked = check(dialect.as_form, {key: str(value) for key, value in fields.items()}, of_text=True)
+        taken = order_of("sandbox/any", asked.model_dump(exclude_none=True))
+
+        assert (taken.request.seconds, taken.request.seed) == (request.seconds, 7)
+        assert taken.size is not None
+        assert (taken.size[0] < taken.size[1]) == (request.shape is Shape.PORTRAIT)
 
 
 def shape_of(size: tuple[int, int] | None) -> Shape:
