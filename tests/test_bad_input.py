@@ -14,6 +14,7 @@ from tests.acting import GONE, NO_BALANCE, availability, channel_without, world_
 from tests.world import World, open_world, picture
 
 PRO = "apixo/sora-2-pro"
+VEO = "apixo/veo-3-1-fast, apixo/veo-3-1-quality"  # the others whose price is known
 
 
 async def assert_nothing_happened(world: World) -> None:
@@ -89,8 +90,14 @@ HAS_NOT = {
     "no seconds": ({"seconds": 0}, "makes clips of 10 or 15 seconds, not 0"),
     "quality": ({"quality": "720p"}, "has no choice of quality"),
     "seconds of another model": ({"seconds": 10, "model": PRO}, "makes clips of 4, 8 or 12 seconds, not 10"),
-    "watermark": ({"keep_watermark": True, "model": PRO}, "has no watermark to keep or leave out. These have: apixo/sora-2"),
-    "no watermark": ({"keep_watermark": False, "model": PRO}, "has no watermark to keep or leave out. These have: apixo/sora-2"),
+    "watermark": (
+        {"keep_watermark": True, "model": PRO},
+        "has no watermark to keep or leave out. These have: apixo/sora-2",
+    ),
+    "no watermark": (
+        {"keep_watermark": False, "model": PRO},
+        "has no watermark to keep or leave out. These have: apixo/sora-2",
+    ),
 }
 
 
@@ -209,13 +216,13 @@ async def test_a_picture_that_discord_does_not_hand_out(
 async def test_an_unknown_model_is_shown_inert_with_the_alternatives(world: World) -> None:
     told = await world.create(prompt="A fox", model="so`ra @everyone\u202e [x](https://x.example)" + "y" * 90)
     assert told.startswith("There is no model `so\u02cbra @everyone [x](https://x.example)yyy")
-    assert told.endswith("…` here. Instead: apixo/sora-2, apixo/sora-2-pro.")
+    assert told.endswith(f"…` here. Instead: apixo/sora-2, apixo/sora-2-pro, {VEO}.")
     await assert_nothing_happened(world)
 
 
 async def test_a_model_without_key_is_refused_with_the_alternatives(world: World) -> None:
     told = await world.create(prompt="A fox", model="pixazo/sora-2-pro")
-    assert "its gateway is not set up here. Instead: apixo/sora-2, apixo/sora-2-pro." in told
+    assert f"its gateway is not set up here. Instead: apixo/sora-2, apixo/sora-2-pro, {VEO}." in told
     await assert_nothing_happened(world)
 
 
@@ -230,7 +237,7 @@ async def test_a_retired_model_is_refused_with_its_note(tmp_path: Path) -> None:
     async with world_with(tmp_path, models) as world:
         told = await world.create(prompt="A fox", model="apixo/sora-2")
         assert told == (
-            "apixo/sora-2 cannot be ordered: it is retired. Gone since May. Instead: apixo/sora-2-pro."
+            f"apixo/sora-2 cannot be ordered: it is retired. Gone since May. Instead: {PRO}, {VEO}."
         )
         await assert_nothing_happened(world)
 
@@ -239,7 +246,7 @@ async def test_a_model_that_is_out_is_refused_with_the_reason(world: World) -> N
     await availability(world).take_out("apixo/sora-2", GONE)
     told = await world.create(prompt="A fox", model="apixo/sora-2")
     assert "`model not found <@1> \u02cbx\u02cb`" in told
-    assert "Instead: apixo/sora-2-pro." in told
+    assert f"Instead: apixo/sora-2-pro, {VEO}." in told
     await assert_nothing_happened(world)
 
 
