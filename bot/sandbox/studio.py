@@ -10,12 +10,11 @@ from pathlib import Path
 from bot.catalogue import Catalogue
 from bot.models import Clock, Sleep, VideoRequest
 from bot.money import MICROS_PER_DOLLAR
+from bot.sandbox.briefs import clip_of
 from bot.sandbox.caller import Caller
-from bot.sandbox.drawing import Clip
 from bot.sandbox.orders import Order
-from bot.sandbox.pictures import BadPicture, PictureFetcher, examine
+from bot.sandbox.pictures import BadPicture, PictureFetcher
 from bot.sandbox.render import Render
-from bot.sandbox.sizes import pixels
 from bot.sandbox.tasks import KEPT_FOR, Fault, State, Task, TaskFolder
 from bot.sandbox.triggers import Trigger, triggers_in
 
@@ -195,27 +194,8 @@ class Studio:
     async def _make(self, task: Task) -> Fault | None:
         if task.asked_fault or not task.has_clip:
             return task.asked_fault
-        request = task.request
         pictures = [await self._picture(task, number) for number in range(len(task.picture_urls))]
-        picture, end_picture = (*pictures, b"", b"")[:2]
-        width, height = task.size or pixels(request.shape, request.quality)
-        if task.shape_by_picture:
-            facts = await asyncio.to_thread(examine, picture)
-            long_side, short_side = max(width, height), min(width, height)
-            lies = facts.width >= facts.height
-            width, height = (long_side, short_side) if lies else (short_side, long_side)
-        name = request.model.partition("/")[2]  # a clip from here must not bear a gateway's name
-        seconds = task.length_seconds or request.seconds
-        clip = Clip(
-            prompt=request.prompt,
-            detail=", ".join((name, f"{seconds:g} s", f"{width} x {height}", *_choices(request))),
-            seconds=seconds,
-            width=width,
-            height=height,
-            picture=picture,
-            end_picture=end_picture,
-            sound=request.sound is not False,
-        )
+        clip = await asyncio.to_thread(clip_of, task, pictures)
         await self._render(clip, self._folder.clip(task.task_id))
         return None
 
@@ -242,15 +222,3 @@ class Studio:
         for task in [task for task in self._tasks.values() if task.ended_at and task.ended_at < oldest]:
             self._tasks.pop(task.task_id, None)
             await asyncio.to_thread(self._folder.remove, task.task_id)
-
-
-def _choices(request: VideoRequest) -> list[str]:
-    """Say on the clip what was chosen, so that it can be seen to have arrived."""
-    found = {
-        "watermark kept": request.keep_watermark,
-        "silent": request.sound is False,
-        f"style {request.style}": request.style,
-        f"seed {request.seed}": request.seed is not None,
-        f"without {request.negative_prompt}": request.negative_prompt,
-    }
-    return [words for words, chosen in found.items() if chosen]
