@@ -44,7 +44,7 @@ MEANINGS: Mapping[Trigger, str] = MappingProxyType(
         Trigger.BUSY: "the submit is answered with 429 and Retry-After: 1 once, then accepted",
         Trigger.LOST: "the task is accepted, but the connection is cut instead of an answer",
         Trigger.MODERATION: "the task fails by policy: APIXO CONTENT_VIOLATION, Pixazo FAILED, others failed",
-        Trigger.PICTURE: "the task fails for its image: APIXO INVALID_IMAGE_URL, Pixazo FAILED, others failed",
+        Trigger.PICTURE: "the task fails by its image: APIXO INVALID_IMAGE_URL, Pixazo FAILED, others failed",
         Trigger.RENDER: "the task fails: APIXO GENERATION_FAILED, Pixazo FAILED, others failed",
         Trigger.ERROR: "the task fails: APIXO PROCESSING_TIMEOUT, Pixazo ERROR (not charged), others failed",
         Trigger.EMPTY: "the task succeeds without a link",
