@@ -24,13 +24,16 @@ class Menu:
     def listed(self) -> list[tuple[Model, str | None, Record]]:
         """Return every model worth knowing of; why it takes no orders if it does not; and its track record.
 
-        Those that take none come last.
+        Those that take none come last, and of them those whose gateway is not set up here.
         """
         listed = [
             (model, self._availability.why_not(model), self._track.record(model.model_id))
             for model in self._availability.listed()
         ]
-        return sorted(listed, key=lambda one: one[1] is not None)
+        return sorted(
+            listed,
+            key=lambda one: (one[1] is not None, one[0].gateway not in self._availability.gateways),
+        )
 
     def models(self, model_id: str | None, mode: Mode) -> Sequence[Model]:
         """Return the chosen model, the default one, or all that `auto` chooses from; none where it is out."""

@@ -79,12 +79,12 @@ def ways(request: VideoRequest, model: Model, others: Iterable[Offer]) -> Ways:
     own = [*variants(request, model, model)]
     lengths = tuple(offer for offer in own if offer.request.quality == request.quality)
     qualities = tuple(offer for offer in own if offer.request.seconds == request.seconds)
-    price = model.quote(request).micros
+    price = next((offer.quote.micros for offer in own if offer.request == request), 0)
     # The cheapest of all may differ in more than one thing.
-    cheapest = min(own, key=lambda offer: offer.quote.micros)
+    cheapest = sorted(own, key=lambda offer: offer.quote.micros)[:1]
     cheaper = {
         offer.request: offer
-        for offer in (*lengths, *qualities, *others, cheapest)
+        for offer in (*lengths, *qualities, *others, *cheapest)
         if offer.quote.micros < price
     }
     return Ways(

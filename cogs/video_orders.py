@@ -147,30 +147,26 @@ class OrderCommands(commands.Cog):
         chosen = interaction.namespace
         return self.menu.having(option, chosen.model, _mode(chosen))
 
-    _offering = app_commands.autocomplete(
-        model=_models,
-        seconds=_seconds,
-        shape=_shapes,
-        quality=_qualities,
-        sound=_sounds,
-        negative_prompt=_negative_prompts,
-        style=_styles,
-        seed=_seeds,
-    )
-    create = _offering(
-        app_commands.describe(**_OPTIONS)(
-            app_commands.command(
-                name="create", description="Order a video from a prompt, or from a picture and a prompt."
-            )(_ordered)
-        )
-    )
-    quote = _offering(
-        app_commands.describe(**_OPTIONS)(
-            app_commands.command(
-                name="quote", description="See what models would do it for, side by side, before you order."
-            )(_ordered)
-        )
-    )
+    # discord.py empties the dictionaries that it is given, so each command is given its own.
+    create = app_commands.command(
+        name="create", description="Order a video from a prompt, or from a picture and a prompt."
+    )(_ordered)
+    quote = app_commands.command(
+        name="quote", description="See what models would do it for, side by side, before you order."
+    )(_ordered)
+    for command in (create, quote):
+        app_commands.describe(**_OPTIONS)(command)
+        app_commands.autocomplete(
+            model=_models,
+            seconds=_seconds,
+            shape=_shapes,
+            quality=_qualities,
+            sound=_sounds,
+            negative_prompt=_negative_prompts,
+            style=_styles,
+            seed=_seeds,
+        )(command)
+    del command
 
 
 def matching(typed: str, named: Iterable[tuple[str, str]]) -> list[app_commands.Choice[str]]:

@@ -112,7 +112,7 @@ async def press_at_once(world: World, message: Any, *presses: tuple[Any, str]) -
     stored = backend.get_message(message.channel_id, message.id)
     shown = serializers.message_payload(backend, stored)
     buttons = [part for part in components(stored.components) if "custom_id" in part]
-    ids = {button["label"]: button["custom_id"] for button in buttons}
+    ids = {button["label"]: button["custom_id"] for button in buttons if "label" in button}
     records: list[Any] = []
     for member, label in presses:
         record, payload = interactions.base_payload(

@@ -187,10 +187,12 @@ LONG_MODULES = {
     "bot.pictures": "the picture rules, which share one decoder",
     "bot.doctor_messages": "every sentence of the doctor",
     "bot.messages": "every sentence a person reads",
+    "bot.availability": "every reason why a model takes no orders, and what ends it",
     "bot.quotas": "what limits are, and the rules over them",
     "bot.sandbox.demo": "the scripted round",
     "bot.sandbox.playground": "what a browser needs to show a channel",
     "bot.worker": "the stages",
+    "storage.orders": "the transactions that make jobs of orders, and drafts, which are made of the same",
     "storage.jobs": "one method for each step of a job's way",
 }
 MOST_LINES = 250

@@ -22,11 +22,6 @@ from tests.world import World, picture
 PRO = "apixo/sora-2-pro"
 DEAR = {"prompt": "A fox", "model": PRO, "seconds": 8, "quality": "1080p"}  # $3.60
 
-CHEAPER = (
-    "-# Cheaper, the same prompt with: `model:apixo/sora-2 seconds:10` ≈$0.50, "
-    "`seconds:4 quality:1080p` $1.80, `seconds:8 quality:720p` $2.16"
-)
-
 DEARER = f"""
 [models."{PRO}".price]
 unit = "second"
@@ -88,15 +83,19 @@ async def limit(world: World, amount: int) -> None:
 
 async def test_a_dear_order_is_quoted_in_private_and_holds_nothing(world: World) -> None:
     quote = await quoted(world)
-    assert quote.response.content.splitlines() == [
+    lines = quote.response.content.splitlines()
+    assert lines[:6] == [
         "This costs **$3.60**: apixo/sora-2-pro · 8 s · landscape · 1080p.",
         "Confirm to order it. Until then nothing is held; the quote ends after a day.",
         "What changes the price:",
         "-# Length: 4 s $1.80, **8 s $3.60**, 12 s $5.40",
         "-# Quality: 720p $2.16, **1080p $3.60**",
-        "-# Other models: `apixo/sora-2` 10 s ≈$0.50",
-        CHEAPER,
+        "Side by side, best first:",
     ]
+    assert "-# `apixo/sora-2` 10 s ≈$0.50 · about 4 min · doubtful" in lines
+    assert "-# **`apixo/sora-2-pro` 8 s 1080p $3.60** · about 3 min · doubtful" in lines
+    assert lines[-1].startswith("-# Cheaper, the same prompt with: ")
+    assert "`model:apixo/sora-2 seconds:10` ≈$0.50, " in lines[-1]
     assert await world.jobs() == []
     assert "$100.00 left" in await world.ask("quota show")
     assert world.posts() == []
@@ -340,7 +339,7 @@ async def test_nothing_is_confirmed_while_the_bot_stops(world: World) -> None:
 
 async def test_presses_in_another_server_order_and_drop_nothing(world: World) -> None:
     quote = await quoted(world)
-    (row,) = quote.response.components
+    *_, row = quote.response.components
     draft_id = row["components"][0]["custom_id"].rsplit(":", 1)[1]
     others = world.env.create_guild("Others")
     channel = others.create_text_channel("general")
@@ -480,7 +479,9 @@ WISH = VideoRequest(
 
 
 def ways(wish: VideoRequest, *others: str) -> offers.Ways:
-    return offers.ways(wish, MODELS[wish.model], [MODELS[one] for one in (wish.model, *others)])
+    own = MODELS[wish.model]
+    near = [offers.nearest(wish, own, MODELS[one]) for one in others]
+    return offers.ways(wish, own, [offer for offer in near if offer is not None])
 
 
 def named(found: Sequence[offers.Offer]) -> list[tuple[str, int, str | None, int]]:
@@ -488,18 +489,14 @@ def named(found: Sequence[offers.Offer]) -> list[tuple[str, int, str | None, int
 
 
 def test_each_other_way_differs_in_one_thing_and_keeps_mode_and_shape() -> None:
-    found = ways(WISH, "pixazo/sora-2-pro", "apixo/sora-2")
+    found = ways(WISH)
     assert named(found.lengths) == [
         (PRO, 4, "1080p", 1_800_000),
         (PRO, 8, "1080p", 3_600_000),
         (PRO, 12, "1080p", 5_400_000),
     ]
     assert named(found.qualities) == [(PRO, 12, "720p", 3_240_000), (PRO, 12, "1080p", 5_400_000)]
-    assert named(found.models) == [
-        ("pixazo/sora-2-pro", 12, "1080p", 7_500_000),
-        ("apixo/sora-2", 10, None, 500_000),
-    ]
-    every = (*found.lengths, *found.qualities, *found.models, *found.cheaper)
+    every = (*found.lengths, *found.qualities, *found.cheaper)
     assert all(one.request.shape is Shape.PORTRAIT and one.request.mode is Mode.TEXT for one in every)
 
 
@@ -517,6 +514,6 @@ def test_the_cheapest_order_has_no_cheaper_way() -> None:
     assert ways(dataclasses.replace(WISH, seconds=4, quality=Quality.P720)).cheaper == ()
 
 
-def test_a_model_that_does_not_take_the_prompt_or_the_mode_is_no_way() -> None:
-    long = dataclasses.replace(WISH, model="apixo/sora-2", prompt="x" * 6000, seconds=15, quality=None)
-    assert ways(long, PRO).models == ()
+def test_other_models_are_among_what_is_cheaper() -> None:
+    found = ways(WISH, "pixazo/sora-2-pro", "apixo/sora-2")
+    assert named(found.cheaper)[0] == ("apixo/sora-2", 10, None, 500_000)

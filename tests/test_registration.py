@@ -35,7 +35,7 @@ async def test_everything_is_for_servers_alone(world: World) -> None:
 
 async def test_video_create_has_these_options_in_this_order(world: World) -> None:
     video = options(commands(world)["video"])
-    assert set(video) == {"create", "list", "show", "cancel", "models"}
+    assert set(video) == {"create", "quote", "list", "show", "cancel", "models"}
     assert all(option["type"] == SUBCOMMAND for option in video.values())
     create = video["create"]["options"]
     assert [(option["name"], option["type"]) for option in create] == [
@@ -45,18 +45,20 @@ async def test_video_create_has_these_options_in_this_order(world: World) -> Non
         ("seconds", INTEGER),
         ("shape", STRING),
         ("quality", STRING),
+        ("sound", STRING),
+        ("negative_prompt", STRING),
+        ("style", STRING),
+        ("seed", INTEGER),
+        ("end_image", ATTACHMENT),
         ("prompt_file", ATTACHMENT),
         ("keep_watermark", BOOLEAN),
     ]
+    assert video["quote"]["options"] == create
     assert not any(option.get("required") for option in create)
-    assert {option["name"] for option in create if option.get("autocomplete")} == {"model", "seconds"}
-
-
-async def test_choices_read_as_people_say_them(world: World) -> None:
-    create = options(options(commands(world)["video"])["create"])
-    for name, values in (("shape", ["landscape", "portrait"]), ("quality", ["720p", "1080p"])):
-        assert [choice["name"] for choice in create[name]["choices"]] == values
-        assert [choice["value"] for choice in create[name]["choices"]] == values
+    asked_while_typing = {option["name"] for option in create if option.get("autocomplete")}
+    hang_on_the_model = {"seconds", "shape", "quality", "sound", "negative_prompt", "style", "seed"}
+    assert asked_while_typing == {"model", *hang_on_the_model}
+    assert not any(option.get("choices") for option in create)
 
 
 async def test_a_job_is_named_and_completed_while_typing(world: World) -> None:

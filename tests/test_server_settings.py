@@ -155,6 +155,7 @@ async def test_settings_outlive_a_restart_and_are_each_servers_own(world: World)
         "**Staff channel:** none, so nobody can ask for more",
         "**Approvers:** those who may manage the server",
         "**Quotes to confirm:** above $7.00 a job",
+        "**`auto` takes:** cheapest",
         "**Orders:** taken",
         "**Access rules:** none, so everyone here may order",
     ]
