@@ -34,6 +34,7 @@ PROXY_WAITS_SECONDS = 120.0
 
 # What the prompts ask the gateway to do.
 FAILS, ERRS, REFUSED, SPOILT = "fails", "errs", "is refused", "is spoilt at first"
+FALLS = "falls to another model"
 _NUMBER = re.compile(r"number (\d+)")
 
 _PRICES: Mapping[tuple[str, int, str | None], int] = {
@@ -151,8 +152,9 @@ class Gateways:
             return _envelope(None, code=400, message=str(error))
         if self._refuses(order.request):
             return _envelope(None, code=400, message="Content violates provider policy, please adjust")
-        if order.picture_url and order.picture_url not in self._files:
-            self.complaints.append(f"there is no picture at {order.picture_url}")
+        for link in order.pictures:
+            if link not in self._files:
+                self.complaints.append(f"there is no picture at {link!r}")
         task = self._accept("apixo", order.request, json.loads(raw).get("callback_url"))
         return _envelope({"taskId": task.task_id})
 
@@ -215,6 +217,9 @@ class Gateways:
     def _take_pixazo(self, request: web.Request, order: VideoRequest) -> web.StreamResponse:
         if request.headers.get("Ocp-Apim-Subscription-Key") != KEYS["pixazo"]:
             return web.json_response({"error": "Unauthorized", "message": "no key"}, status=401)
+        if FALLS in order.prompt:
+            # No paid submit: it may come as often as it is refused.
+            return web.json_response({"error": "Bad Request", "message": "seconds is wrong"}, status=400)
         if self._refuses(order):
             words = "Content violates provider policy, please adjust the prompt"
             return web.json_response({"error": "Bad Request", "message": words}, status=400)
