@@ -11,7 +11,10 @@ from bot.track import Track
 
 
 class Menu:
-    """Answers at once. Where `auto` is to choose, what any model has is on offer."""
+    """Answers at once. Where `auto` is to choose, what any model has is on offer.
+
+    The mode is None while nobody knows it yet: then what a model has in any of its modes is on offer.
+    """
 
     def __init__(self, *, availability: Availability, track: Track) -> None:
         self._availability = availability
@@ -35,7 +38,7 @@ class Menu:
             key=lambda one: (one[1] is not None, one[0].gateway not in self._availability.gateways),
         )
 
-    def models(self, model_id: str | None, mode: Mode) -> Sequence[Model]:
+    def models(self, model_id: str | None, mode: Mode | None) -> Sequence[Model]:
         """Return the chosen model, the default one, or all that `auto` chooses from; none where it is out."""
         if self._availability.is_auto(model_id):
             return self.orderable(mode)
@@ -44,21 +47,26 @@ class Menu:
         except ModelUnavailable:
             return []
 
-    def lengths(self, model_id: str | None, mode: Mode) -> list[int]:
+    def lengths(self, model_id: str | None, mode: Mode | None) -> list[int]:
         """Return the seconds that clips can have."""
         return sorted({seconds for model in self.models(model_id, mode) for seconds in model.seconds})
 
-    def shapes(self, model_id: str | None, mode: Mode) -> list[Shape]:
+    def shapes(self, model_id: str | None, mode: Mode | None) -> list[Shape]:
         """Return the shapes that clips of a mode can have."""
-        models = [model for model in self.models(model_id, mode) if mode in model.modes]
-        made = {shape for model in models for shape in model.shapes_of(mode)}
+        made = {
+            shape
+            for model in self.models(model_id, mode)
+            for one in model.modes
+            if mode in {None, one}
+            for shape in model.shapes_of(one)
+        }
         return [shape for shape in Shape if shape in made]
 
-    def qualities(self, model_id: str | None, mode: Mode) -> list[Quality]:
+    def qualities(self, model_id: str | None, mode: Mode | None) -> list[Quality]:
         """Return the qualities to choose from."""
         made = {quality for model in self.models(model_id, mode) for quality in model.qualities}
         return [quality for quality in Quality if quality in made]
 
-    def having(self, option: str, model_id: str | None, mode: Mode) -> list[Model]:
+    def having(self, option: str, model_id: str | None, mode: Mode | None) -> list[Model]:
         """Return those of the models in question that let one choose this."""
         return [model for model in self.models(model_id, mode) if model.has_option(option)]

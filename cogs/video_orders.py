@@ -36,8 +36,9 @@ _OPTIONS = {
 }
 
 
-def _mode(chosen: Any) -> Mode:
-    return Mode.TEXT if chosen.image is None else Mode.IMAGE
+def _mode(chosen: app_commands.Namespace) -> Mode | None:
+    """Return the mode, where it is known: while somebody types, Discord may not tell of a file yet."""
+    return None if chosen.image is None else Mode.IMAGE
 
 
 class OrderCommands(commands.Cog):

@@ -8,7 +8,7 @@ RETIRED = "\n".join(
 
 CHEAP, RICH, DOUBTFUL = "apixo/cheap", "apixo/rich", "apixo/doubtful"
 
-# The cheapest has nothing to choose, the next has everything, and the dearest would be the fastest but is doubtful.
+# The cheapest has nothing to choose, the next has everything, and the dearest is the fastest but doubtful.
 THREE = (
     RETIRED
     + f"""
