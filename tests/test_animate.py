@@ -4,17 +4,12 @@ from pathlib import Path
 from typing import Any
 
 from bot.models import Mode, Stage
-from tests.acting import MANY, NO_BALANCE, availability, world_with
+from tests.acting import GONE, MANY, NO_BALANCE, availability, world_with
+from tests.offering import CHEAP, RETIRED, RICH, THREE
 from tests.world import World, picture
 
 MENU = "Animate image"
 OFFER = "apixo/sora-2|10"
-NO_PICTURES = """
-[models."apixo/sora-2"]
-status = "retired"
-[models."apixo/sora-2-pro"]
-status = "retired"
-"""
 
 
 async def message_with(world: World, *pictures: bytes) -> Any:
@@ -29,15 +24,21 @@ async def opened(world: World, *pictures: bytes) -> Any:
     return shown
 
 
-async def submitted(world: World, shown: Any, *, prompt: str = "It moves", offer: str = OFFER) -> str:
-    result = await world.member.submit_modal(shown, {"prompt": prompt, "offer": [offer]})
+async def submitted(
+    world: World, shown: Any, *, prompt: str = "It moves", offer: str = OFFER, **more: Any
+) -> str:
+    result = await world.member.submit_modal(shown, {"prompt": prompt, "offer": [offer], **more})
     assert result.ephemeral
     return result.response.content
 
 
 def offered(shown: Any) -> list[dict[str, Any]]:
-    (_, label) = shown.modal["components"]
-    return label["component"]["options"]
+    return inputs(shown)["offer"]["component"]["options"]
+
+
+def inputs(shown: Any) -> dict[str, dict[str, Any]]:
+    """Return what the form asks for, by the ids of its inputs."""
+    return {label["component"]["custom_id"]: label for label in shown.modal["components"]}
 
 
 async def test_a_picture_of_somebody_elses_message_becomes_a_clip(world: World) -> None:
@@ -51,16 +52,44 @@ async def test_a_picture_of_somebody_elses_message_becomes_a_clip(world: World) 
     assert body["input"]["mode"] == "image-to-video"
 
 
-async def test_the_form_offers_model_length_and_price(world: World) -> None:
-    shown = await opened(world, picture())
-    assert shown.modal["title"] == MENU
-    assert [option["label"] for option in offered(shown)] == [
-        "apixo/sora-2, 10 s, ≈$0.50",
-        "apixo/sora-2, 15 s, ≈$0.75",
-        "apixo/sora-2-pro, 4 s, $1.08",
-        "apixo/sora-2-pro, 8 s, $2.16",
-        "apixo/sora-2-pro, 12 s, $3.24",
-    ]
+async def test_the_form_offers_models_side_by_side_best_first_and_auto_before_them(tmp_path: Path) -> None:
+    async with world_with(tmp_path, THREE) as world:
+        shown = await opened(world, picture())
+        assert shown.modal["title"] == MENU
+        assert [(option["label"], option["description"]) for option in offered(shown)] == [
+            ("auto: the cheapest model", "Of those that can do it, at its shortest."),
+            ("apixo/cheap, 10 s, $0.10", "about 10 min"),
+            ("apixo/cheap, 15 s, $0.10", "about 10 min"),
+            ("apixo/rich, 5 s, 720p, $0.25", "about 2 min"),
+            ("apixo/rich, 10 s, 720p, $0.50", "about 2 min"),
+            ("apixo/doubtful, 10 s, $0.90", "about 30 s · doubtful"),
+            ("apixo/doubtful, 15 s, $0.90", "about 30 s · doubtful"),
+        ]
+        assert "apixo/cheap · 10 s" in await submitted(world, shown, offer="auto|")
+        assert (await world.job()).is_auto
+        await world.settled()
+
+
+async def test_the_form_asks_only_for_what_a_model_on_offer_has(tmp_path: Path) -> None:
+    async with world_with(tmp_path, THREE) as world:
+        shown = await opened(world, picture(360, 640))
+        asked = inputs(shown)
+        assert list(asked) == ["prompt", "offer", "sound", "negative_prompt", "end_frame"]
+        assert {asked[name]["description"] for name in list(asked)[2:]} == {f"Only with {RICH}"}
+        end = ("end.png", picture(360, 640, colour="red"))
+        more = {"sound": ["on"], "negative_prompt": "rain", "end_frame": end}
+        told = await submitted(world, shown, offer=f"{RICH}|5", **more)
+        assert "with sound" in told
+        job = await world.job()
+        assert (job.request.sound, job.request.negative_prompt) == (True, "rain")
+        assert job.end_picture is not None
+        await world.settled()
+
+        told = await submitted(world, await opened(world, picture()), offer=f"{CHEAP}|10", sound=["off"])
+        assert told == f"{CHEAP} has no choice of sound. These have: {RICH}. Nothing was charged."
+
+        await availability(world).take_out(RICH, GONE)
+        assert list(inputs(await opened(world, picture()))) == ["prompt", "offer"]
 
 
 async def test_the_offer_that_was_chosen_is_ordered_at_its_price(world: World) -> None:
@@ -128,7 +157,7 @@ async def test_a_message_without_a_picture_opens_no_form(world: World) -> None:
 
 
 async def test_without_a_model_for_pictures_no_form_opens(tmp_path: Path) -> None:
-    async with world_with(tmp_path, NO_PICTURES) as world:
+    async with world_with(tmp_path, RETIRED) as world:
         shown = await world.member.context_menu(world.channel, MENU, await message_with(world, picture()))
         assert shown.modal is None
         assert "No model that takes pictures can be ordered now" in shown.response.content
