@@ -97,7 +97,8 @@ async def _serve(playground: "Playground", stop: asyncio.Event) -> None:
     async with playground.shown() as window:
         print(
             f"\nOpen {window.url}\n"
-            "in a browser, type /video create, and watch. Words in a prompt such as fail:render make the\n"
+            "in a browser, type /video create, and watch. /video models lists what else can be rehearsed:\n"
+            "sound, end frames, servers of one's own. Words in a prompt such as fail:render make the\n"
             "sandbox fail; the README lists them. Ctrl-C ends the demo.",
             flush=True,
         )
