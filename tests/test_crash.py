@@ -122,6 +122,18 @@ def test_books_that_agree_are_not_complained_of() -> None:
     assert compared(CANCELLED, order=cancelled, said=Said(cards=("### Cancelled",)), tasks=()) == []
 
 
+def test_an_order_that_another_model_went_on_with_is_two_jobs_and_paid_for_once() -> None:
+    first = dataclasses.replace(FAILED, possible=0, fell_to="j2")
+    second = dataclasses.replace(DONE, job_id="j2")
+    channels = {"j1": Said(cards=("### Failed",)), "j2": SAID}
+
+    def found(*jobs: JobBook) -> list[str]:
+        return compare([ORDER], jobs, [TASK], channels, posts={1: 1}, cut=(), callbacks=False)
+
+    assert found(first, second) == []
+    assert "order 1 became 2 jobs" in found(first, second, dataclasses.replace(second, job_id="j3"))
+
+
 @pytest.mark.parametrize(
     ("wrong", "complaint"),
     [

@@ -31,6 +31,7 @@ _KINDS = {
 _READY_WAITS_SECONDS = 4.0
 _IS_COMPONENTS_V2 = 1 << 15
 _JOB = re.compile(r"[Jj]ob `(\w+)`")
+_OF_CARD = re.compile(r"^-# Job `(\w+)`$", re.MULTILINE)  # whatever other jobs its words name
 
 
 class CrashDiscord(DiscordServer):
@@ -103,5 +104,6 @@ class CrashDiscord(DiscordServer):
 
 def job_in(message: dict[str, Any]) -> str:
     """Return the id of the job that a message is about; empty where it is about none."""
-    found = _JOB.search("\n".join([message["content"], *texts(message["components"])]))
+    words = "\n".join([message["content"], *texts(message["components"])])
+    found = _OF_CARD.search(words) or _JOB.search(words)
     return found[1] if found and int(message["author"]["id"]) == BOT else ""

@@ -11,7 +11,7 @@ from typing import Any
 from PIL import Image
 
 from tests.crash.chat import CrashDiscord, job_in
-from tests.crash.gateway import ERRS, FAILS, REFUSED, SPOILT
+from tests.crash.gateway import ERRS, FAILS, FALLS, REFUSED, SPOILT
 from tests.discord_server import CHANNELS, LEAD, MEMBER, OTHERS, STAFF, Answer, components, texts
 
 POOR = OTHERS[-1]
@@ -49,10 +49,11 @@ WISHES = {
     "pixazo picture": Wish(model=_PIXAZO, seconds=4, has_picture=True),
     "pixazo errs": Wish(model=_PIXAZO, seconds=4, more=ERRS),
     "dear": Wish(model=_PIXAZO, seconds=8),
+    "falls": Wish(model="auto", seconds=4, more=FALLS),
     "stopped": Wish(model=_PRO, seconds=4, is_stopped=True),
     "asked": Wish(model=_PIXAZO, seconds=4, is_asked=True),
 }
-_WEIGHTS = {"plain": 10, "picture": 3, "dear": 2, "stopped": 2}
+_WEIGHTS = {"plain": 10, "picture": 3, "dear": 2, "stopped": 2, "falls": 4}
 
 # What must be ordered for a kind of request to come.
 _NEEDED = {
@@ -74,6 +75,7 @@ _SETTINGS: tuple[tuple[int, str, dict[str, Any]], ...] = (
     (LEAD, "video-admin quota set", {"amount": "1.20", "member": str(POOR)}),
     (LEAD, "video-admin purse open", {"amount": "3", "channel": str(PURSE_ROOM)}),
     (LEAD, "video-admin confirm-above", {"amount": "2"}),
+    (LEAD, "video-admin auto", {"policy": "own", "models": f"{_PIXAZO}, {_PRO}"}),
     (POOR, "quota alerts", {"tell": "on"}),
 )
 _DENIES_EACH = 4
@@ -222,8 +224,9 @@ class People:
         self._cards.add(job_id)
         found = _NUMBER.search(_words(message))
         ordered = self.orders.get(int(found[1])) if found else None
-        if ordered is not None and ordered.wish.is_stopped:
+        if ordered is not None and (ordered.wish.is_stopped or ordered.wish is WISHES["falls"]):
             self._ended.add(job_id)  # it may end without a word
+        if ordered is not None and ordered.wish.is_stopped:
             self._begin(self._stop(ordered, message))
 
     def _begin(self, act: Any) -> None:
