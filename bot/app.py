@@ -386,7 +386,7 @@ def _wire(ground: Ground, stack: contextlib.AsyncExitStack, ticks: Ticks) -> App
         folder=ground.folder,
         hooks=hooks,
         gauges=gauges,
-        numbers=Scrape(ground.metrics, gauges, clock=clock),
+        numbers=Scrape(ground.metrics, gauges, track=ground.track, clock=clock),
         health=ground.health,
         parts={
             "worker": way.worker.run(),

@@ -53,16 +53,15 @@ class Composer:
         Raises:
             UserError: it cannot be ordered; the sentence says why, and what can.
         """
-        prompt = await read_prompt(order)
         if order.end_picture is not None and order.picture is None:
             raise BadOrder("`end_image` is how a clip from a picture ends: attach `image` too.")
         if self._availability.is_auto(order.model) or (only_quotes and not order.model):
-            new = await self._chosen(order, prompt, only_quotes=only_quotes)
+            new = await self._chosen(order, only_quotes=only_quotes)
         else:
             model = self._availability.choose(order.model)
             model.check_mode(order.mode)
             self._availability.check_options(model, order)
-            new = self._new(order, wish(order, model, prompt))
+            new = self._new(order, wish(order, model, await read_prompt(order, model)))
         if order.picture is None:
             return new
         with self._health.noticing():
@@ -97,12 +96,12 @@ class Composer:
                 quote=offer.quote,
             )
 
-    async def _chosen(self, order: Order, prompt: str, *, only_quotes: bool) -> NewJob:
+    async def _chosen(self, order: Order, *, only_quotes: bool) -> NewJob:
         """Return the best order that fits the member's limits; where none does, the best of all.
 
         A quote holds nothing, and is not measured.
         """
-        policy, choices = await self._chooser.candidates(order, prompt)
+        policy, choices = await self._chooser.candidates(order, await read_prompt(order))
         candidates = [self._new(order, choice.offer.request) for choice in choices]
         number = 0
         if not only_quotes:

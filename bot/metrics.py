@@ -1,7 +1,7 @@
 """What /metrics tells: counters and histograms kept in memory, and gauges read when somebody asks."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import SimpleNamespace
 
 import aiohttp
@@ -58,6 +58,12 @@ class Metrics:
         )
         self._callbacks = Counter(
             "video_bot_callbacks", "Callbacks that came in.", ["outcome"], registry=registry
+        )
+        self._failing = Gauge(
+            "video_bot_model_failing",
+            "1 for a model that is left alone, or tried by one order, since its last ones failed.",
+            ["model"],
+            registry=registry,
         )
         self._held = Gauge(
             "video_bot_held_dollars", "Dollars that open jobs hold.", ["account"], registry=registry
@@ -132,6 +138,12 @@ class Metrics:
         self._jobs.clear()
         for (stage, model), count in counts.items():
             self._jobs.labels(stage, model).set(count)
+
+    def failing_are(self, models: Iterable[str]) -> None:
+        """Take the models that are left alone since their last orders failed."""
+        self._failing.clear()
+        for model in models:
+            self._failing.labels(model).set(1)
 
     def money_is(self, sums: Mapping[Account, tuple[int, int]]) -> None:
         """Take the micro-dollars that are held and spent, by account."""

@@ -6,6 +6,7 @@ import logging
 
 from bot.metrics import Metrics
 from bot.models import Clock
+from bot.track import Track
 from storage.gauges import GaugeStore
 
 log = logging.getLogger(__name__)
@@ -17,9 +18,10 @@ MOST_SECONDS = 2.0
 class Scrape:
     """Reads the database at most once while `KEEP` lasts, whoever asks; without it, the numbers stay."""
 
-    def __init__(self, metrics: Metrics, store: GaugeStore, *, clock: Clock) -> None:
+    def __init__(self, metrics: Metrics, store: GaugeStore, *, track: Track, clock: Clock) -> None:
         self._metrics = metrics
         self._store = store
+        self._track = track
         self._reading: asyncio.Task[None] | None = None
         self._clock = clock
         self._read_at: dt.datetime | None = None
@@ -27,6 +29,7 @@ class Scrape:
     async def page(self) -> bytes:
         """Return the page; a database that does not answer holds it up for a moment only."""
         now = self._clock()
+        self._metrics.failing_are(self._track.failing())
         is_fresh = self._read_at is not None and abs(now - self._read_at) < KEEP
         if self._reading is None and not is_fresh:
             self._read_at = now

@@ -37,6 +37,10 @@ class Track:
         """Return whether a model is left alone."""
         return breaker.of(self._counting(model_id))
 
+    def failing(self) -> list[str]:
+        """Return the models whose breaker is not closed."""
+        return [model_id for model_id in self._outcomes if not self.breaker(model_id).is_closed]
+
     def may_try(self, model_id: str, job_id: str) -> bool:
         """Whether a job may be sent now; where the breaker is half open, that is the first to ask."""
         found = self.breaker(model_id)

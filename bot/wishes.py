@@ -135,8 +135,8 @@ def _sound(typed: str | None) -> bool | None:
     return SOUND_WORDS[words]
 
 
-async def read_prompt(order: Order) -> str:
-    """Return the prompt, typed or from its file, trimmed.
+async def read_prompt(order: Order, model: Model | None = None) -> str:
+    """Return the prompt, typed or from its file, trimmed; `model` is the one that is to take it.
 
     Raises:
         BadOrder: both or neither were given, or the file is no text of the right size.
@@ -148,7 +148,10 @@ async def read_prompt(order: Order) -> str:
     elif order.prompt is not None:
         prompt = order.prompt
     else:
-        raise BadOrder("Give a `prompt`, or a `prompt_file` with it.")
+        takes = (
+            f": {model.model_id} takes 1 to {model.prompt_limit:,} characters" if model is not None else ""
+        )
+        raise BadOrder(f"Give a `prompt`, or a `prompt_file` with it{takes}.")
     return "" if text.is_blank(prompt) else prompt.strip()
 
 

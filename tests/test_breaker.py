@@ -189,6 +189,7 @@ async def test_an_open_breaker_refuses_names_others_and_tries_again_by_one_order
         page = await all_pages(world)
         assert "Not now: its last 3 orders failed at the gateway" in page
         assert "Lately 3 of 3 orders failed at the gateway." in page
+        assert f'video_bot_model_failing{{model="{CHEAP}"}} 1.0' in (await world.app.numbers.page()).decode()
 
         await world.restart()
         assert "one is tried again" in await world.create(prompt="A fox", model=CHEAP)

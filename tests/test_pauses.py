@@ -135,10 +135,12 @@ async def test_a_paused_model_is_shown_avoided_and_refused_by_name(world: World)
     assert "Not now: it is paused since" in listed
     assert "`Too dear`. The bot's operator can resume it." in listed
     models = await world.member.autocomplete(world.channel, "video create", "model", "")
-    assert [choice["value"] for choice in models] == ["apixo/sora-2"]
+    values = [choice["value"] for choice in models]
+    assert "apixo/sora-2" in values
+    assert PRO not in values
     told = await world.create(prompt="A fox", model=PRO)
     assert told.startswith(f"{PRO} cannot be ordered: it is paused since")
-    assert told.endswith("Instead: apixo/sora-2.")
+    assert "Instead: apixo/sora-2" in told
     assert "is ordered" in await world.create(prompt="A fox")
     await world.settled()
 

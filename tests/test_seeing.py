@@ -36,8 +36,10 @@ from bot.models import Account, Failure, FailureKind, Mode, Shape, Stage, Step, 
 from bot.readiness import Readiness
 from bot.scrape import Scrape
 from bot.story import stage_seconds
+from bot.track import Track
 from bot.troubles import Trouble
 from storage.gauges import GaugeStore
+from storage.track import TrackStore
 from tests.acting import world_with_a_waiting_job
 from tests.books import CENT, NOON, Books, open_books
 from tests.fake_apixo import envelope, state
@@ -232,7 +234,8 @@ async def test_metrics_tell_of_jobs_money_requests_and_callbacks(world: World) -
 
 async def test_numbers_of_the_database_are_read_every_few_seconds_only(books: Books) -> None:
     time = SteppedTime(NOON)
-    scrape = Scrape(Metrics(), GaugeStore(books.database), clock=time.now)
+    track = Track(TrackStore(books.database), clock=time.now)
+    scrape = Scrape(Metrics(), GaugeStore(books.database), track=track, clock=time.now)
     await books.place(30 * CENT)
 
     async def queued() -> tuple[float | None, float | None]:
