@@ -133,11 +133,17 @@ class Model(Table):
     def _price_row(self, price: Price, request: VideoRequest) -> PriceRow:
         return next(row for row in price.rows if _matches(row, request, _PRICED_BY))
 
+    @property
+    def priced_on(self) -> dt.date:
+        """The day its price was printed, or else the one its entry was written."""
+        printed = None if self.price is None else self.price.noted_on
+        return self.noted_on if printed is None else min(printed, self.noted_on)
+
     @functools.cached_property
     def _price_version(self) -> str:
         """Name the price list by its content, so that the ledger says which one a quote was read from."""
         digest = hashlib.sha256(self.price.model_dump_json().encode() if self.price else b"")
-        return f"{self.noted_on}-{digest.hexdigest()[:8]}"
+        return f"{self.priced_on}-{digest.hexdigest()[:8]}"
 
     def orders(self, mode: Mode | None = None) -> Iterator[VideoRequest]:
         """Every order a person can make, but for its prompt and what costs nothing to choose."""

@@ -27,8 +27,8 @@ def of_gateway(name: str, models: Sequence[Model], inventory: Inventory) -> list
 
 
 def old(models: Sequence[Model], today: dt.date) -> list[Model]:
-    """Return the models that take orders and were compared with their source too long ago."""
-    return [model for model in _offered(models) if today - model.noted_on > OLD]
+    """Return the models that take orders whose price was printed too long ago."""
+    return [model for model in _offered(models) if today - model.priced_on > OLD]
 
 
 def priceless(models: Sequence[Model]) -> list[Model]:

@@ -106,11 +106,11 @@ def unreadable(name: str, words: str) -> Finding:
 
 def old(model: Model, today: dt.date) -> Finding:
     """Tell that nobody compared a model with its source for long."""
-    days = (today - model.noted_on).days
+    days = (today - model.priced_on).days
     return Finding(
         level=Level.WARN,
-        what=f"{model.model_id}: its price and limits are of {model.noted_on}, {days} days ago.",
-        do=f"Compare them with {text.code(model.source)}, and set noted_on in MODELS_FILE.",
+        what=f"{model.model_id}: its price and limits are of {model.priced_on}, {days} days ago.",
+        do=f"Compare them with {text.code(model.source)}, and set price and noted_on anew in MODELS_FILE.",
     )
 
 
@@ -123,7 +123,7 @@ def all_old(models: Sequence[Model], *, days: int) -> list[Finding]:
         Finding(
             level=Level.WARN,
             what=f"{entries} older than {days} days: {_some([model.model_id for model in models])}.",
-            do="`python -m bot models check` names their sources: compare, and set noted_on in MODELS_FILE.",
+            do="`python -m bot models check` names their sources: compare, and set price and noted_on anew in MODELS_FILE.",
         )
     ]
 

@@ -2,6 +2,7 @@
 
 import math
 import re
+import datetime as dt
 from collections.abc import Iterator
 from typing import Annotated, Literal
 
@@ -231,10 +232,14 @@ class PriceRow(Table):
 
 
 class Price(Table):
-    """What a model costs, per second of clip, per video or per second of the machine that renders."""
+    """What a model costs, per second of clip, per video or per second of the machine that renders.
+
+    `noted_on` is the day it was printed, where that is older than the entry.
+    """
 
     unit: Literal["second", "video", "gpu-second"]
     estimate: pydantic.StrictBool = False
+    noted_on: dt.date | None = None
     rows: Annotated[tuple[PriceRow, ...], pydantic.Field(min_length=1)]
 
     @pydantic.model_validator(mode="after")

@@ -101,7 +101,7 @@ def _row(model: Model) -> tuple[str, ...]:
         ", ".join(modes),
         f"{_lengths(model.seconds)} s",
         _price(model),
-        str(model.noted_on),
+        str(model.priced_on),
         model.source,
     )
 

@@ -406,8 +406,15 @@ async def test_entries_older_than_90_days_are_named_with_their_source() -> None:
         (*_, line) = await checked(toml, now=TODAY + dt.timedelta(days=91))
         assert line == (
             "WARN  router/veo: its price and limits are of 2026-11-21, 91 days ago. Compare them with "
-            "`OpenRouter, Veo 3.1: https://openrouter.ai/google/veo-3.1`, and set noted_on in MODELS_FILE."
+            "`OpenRouter, Veo 3.1: https://openrouter.ai/google/veo-3.1`, and set price and noted_on anew in "
+            "MODELS_FILE."
         )
+
+
+async def test_a_price_that_was_printed_long_before_the_entry_was_written_is_old() -> None:
+    async with serving(says(listing(LISTED))) as server:
+        (*_, line) = await checked(router(server.port) + ENTRY + PRICE + "noted_on = 2026-04-15\n")
+        assert line.startswith("WARN  router/veo: its price and limits are of 2026-04-15, 220 days ago.")
 
 
 def test_many_gone_models_of_a_long_list_are_found_fast() -> None:
