@@ -123,7 +123,7 @@ def all_old(models: Sequence[Model], *, days: int) -> list[Finding]:
         Finding(
             level=Level.WARN,
             what=f"{entries} older than {days} days: {_some([model.model_id for model in models])}.",
-            do="`python -m bot models check` names their sources: compare, and set price and noted_on anew in MODELS_FILE.",
+            do="`python -m bot models check` names their sources: compare, and set price and noted_on anew.",
         )
     ]
 

@@ -1,8 +1,8 @@
 """What the tables of the catalogue may hold: the shapes that its data comes in."""
 
+import datetime as dt
 import math
 import re
-import datetime as dt
 from collections.abc import Iterator
 from typing import Annotated, Literal
 
