@@ -139,6 +139,15 @@ async def test_only_the_last_twenty_of_three_days_count(books: Books) -> None:
     assert (await track(books, COUNTS_FOR / MINUTE + 20)).record(PRO).ended == 5
 
 
+async def test_a_start_reads_no_more_than_it_needs(books: Books) -> None:
+    store = TrackStore(books.database)
+    plans = await books.plans(store.recent([PRO], since=NOON, most=20))
+    assert [step.partition(" (")[0] for step in plans] == [
+        "SEARCH jobs USING INDEX jobs_by_end",
+        "SEARCH jobs USING INDEX jobs_by_stage",
+    ]
+
+
 async def test_what_is_reopened_stays_so_over_a_restart(books: Books) -> None:
     for minute in range(3):
         await ended(books, DOWN, minute)
