@@ -71,7 +71,7 @@ class FallOver:
         return None
 
     async def instead_of_waiting(self, job: Job, obstacle: Failure) -> Job | None:
-        """End a job that would have to wait for its gateway, where another goes on at no higher price.
+        """End a job that would have to wait for its gateway, where another model goes on at no higher price.
 
         Otherwise nothing is changed, and it waits.
         """

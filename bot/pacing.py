@@ -14,6 +14,7 @@ SHARE_OF_LIMIT = 0.9
 LONGEST_WAIT = dt.timedelta(hours=24)  # a job that cannot be submitted, a task without an end
 TOLD_AFTER = dt.timedelta(minutes=30)  # of rendering: the member should not have to ask
 UNCERTAIN_KEEPS_SLOT = dt.timedelta(minutes=30)
+AUTO_PATIENCE = dt.timedelta(minutes=2)  # with a gateway that takes nothing, where another model may go on
 PROBE_EVERY = dt.timedelta(minutes=15)
 MODEL_OUT = dt.timedelta(hours=24)
 

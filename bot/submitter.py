@@ -129,6 +129,10 @@ class Submitter:
         too_often = answer.counts and job.submit_tries >= pacing.MOST_SUBMIT_TRIES
         if too_often or now - job.created_at >= pacing.LONGEST_WAIT:
             return await self._fail(job, failure)
+        if now - job.created_at >= pacing.AUTO_PATIENCE:
+            successor = await self._insist(lambda: self._fall_over.instead_of_waiting(job, failure))
+            if successor is not None:
+                return successor
         lane = self._lanes[job.request.model]
         pause, reason = answer.after_seconds, messages.WAITS_FOR_REPAIR
         if failure.kind is FailureKind.RATE_LIMITED:

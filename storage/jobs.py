@@ -93,7 +93,8 @@ class JobStore(Store):
                 created_at=ordered_at or now,
             )
         )
-        await self._remember(connection, new.job_id, Stage.QUEUED, "ordered", now)
+        history = "ordered" if new.fell_from is None else f"ordered since {new.fell_from} failed"
+        await self._remember(connection, new.job_id, Stage.QUEUED, history, now)
         job = await self._get(connection, new.job_id)
         await ledger.book(
             connection,

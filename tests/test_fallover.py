@@ -497,6 +497,20 @@ async def test_an_order_that_would_have_to_wait_goes_elsewhere_at_once(
         assert (world.time.now() - world.started).total_seconds() < 600
 
 
+async def test_a_gateway_that_nobody_reaches_is_waited_for_only_a_little(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with open_scene(tmp_path, monkeypatch) as scene:
+        world = scene.world
+        await world.gateway.stop_listening()
+        await scene.order()
+        await world.until(lambda: "The gateway is out of order; the bot tries again." in world.posts_text())
+        first, second = await scene.settled()
+        assert (first.stage, second.stage) == (Stage.FAILED, Stage.DONE)
+        assert second.submitted_at is not None
+        assert 120 <= (second.submitted_at - first.created_at).total_seconds() < 300
+
+
 async def test_a_stop_between_the_two_orders_neither_loses_nor_repeats(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -11,6 +11,7 @@ import pytest
 from bot.models import Job, Stage
 from storage.stops import StopStore
 from tests.acting import press_at_once, world_with
+from tests.fake_apixo import Held
 from tests.fake_videos import FakeVideos, saying
 from tests.world import World
 
@@ -127,6 +128,19 @@ async def test_a_command_stops_it_too(scene: Scene) -> None:
     told = await scene.world.ask("video cancel", job=job.job_id)
     assert told == f"Job `{job.job_id}` is cancelled. $0.60 returned to your quota."
     await assert_stopped(scene)
+
+
+async def test_a_job_that_is_being_ordered_is_stopped_a_moment_later(scene: Scene) -> None:
+    held = Held(saying({"id": "video_1", "status": "queued"}))
+    scene.studio.submits.append(held.answer)
+    await scene.world.create(prompt="A fox", model="studio/wan")
+    await scene.world.until(held.arrived.is_set)
+    job = await scene.world.job()
+    told = await scene.world.ask("video cancel", job=job.job_id)
+    assert told == f"Job `{job.job_id}` is being ordered just now. Stop it once it is rendered, in a moment."
+    held.release.set()
+    scene.studio.renders = True
+    await scene.world.settled()
 
 
 async def test_only_the_member_and_staff_stop_it_and_that_is_an_act_of_staff(scene: Scene) -> None:
