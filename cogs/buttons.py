@@ -79,7 +79,10 @@ class PressButton(ui.DynamicItem[ui.Button[Any]], template=r"(?!)"):
 
 
 class CancelButton(PressButton, template=r"job:cancel:(?P<job_id>[a-z0-9]{1,20})"):
-    """Stops a job that waits; its member, staff and who opened it with `/video-admin jobs` may press it."""
+    """Stops a job that waits, or whose gateway ends what it renders.
+
+    Its member, staff and who opened it with `/video-admin jobs` may press it.
+    """
 
     async def press(self, interaction: discord.Interaction["SoraBot"]) -> None:
         """Cancel."""

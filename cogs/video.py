@@ -49,7 +49,7 @@ class VideoCog(
     @app_commands.command()
     @app_commands.describe(job="The id of one of your open jobs")
     async def cancel(self, interaction: discord.Interaction[SoraBot], job: str) -> None:
-        """Stop one of my jobs that was not submitted yet."""
+        """Stop one of my jobs, before it is submitted or where its gateway still can."""
         await interaction.response.defer(ephemeral=True, thinking=True)
         cancelled = await self.jobs.cancel(job, **_asker(interaction), staff=is_staff(interaction))
         await answer(interaction, messages.cancelled(cancelled, by=interaction.user.id))
