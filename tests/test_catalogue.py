@@ -3,6 +3,7 @@
 import datetime as dt
 import itertools
 import re
+import textwrap
 from pathlib import Path
 
 import pydantic
@@ -642,13 +643,34 @@ def test_a_file_that_cannot_be_read_is_refused_in_one_line(tmp_path: Path) -> No
             Catalogue.load(tmp_path / name)
 
 
-# What docs/gateways.md says
+# What README.md and docs/gateways.md say
 
-GUIDE = (Path(__file__).parent.parent / "docs" / "gateways.md").read_text("utf-8")
+ROOT = Path(__file__).parent.parent
+GUIDE = (ROOT / "docs" / "gateways.md").read_text("utf-8")
+
+
+def examples(document: str) -> str:
+    return "\n".join(re.findall(r" *```toml\n(.*?)```", document, re.DOTALL))
+
+
+def test_the_readmes_examples_are_entries_that_can_be_ordered(path: Path) -> None:
+    own = load(path, textwrap.dedent(examples((ROOT / "README.md").read_text("utf-8"))))
+
+    wan, kling = own["studio/wan"], own["apixo/kling-3-0-turbo"]
+    assert {wan.quote(order).micros for order in wan.orders()} == {33 * 600}
+    assert {kling.quote(order).micros // order.seconds for order in kling.orders()} == {100_000, 150_000}
+    assert own["pixazo/sora-2-pro"].status == "retired"
+
+
+def test_the_readme_names_every_model_that_costs_money_or_is_free() -> None:
+    shipped = [name for name, model in SHIPPED.items() if model.account is Account.REAL]
+    readme = (ROOT / "README.md").read_text("utf-8")
+
+    assert [name for name in shipped if f"`{name}`" not in readme] == []
 
 
 def test_the_guides_examples_are_entries_that_can_be_ordered(path: Path) -> None:
-    own = load(path, "\n".join(re.findall(r"```toml\n(.*?)```", GUIDE, re.DOTALL)))
+    own = load(path, examples(GUIDE))
 
     new = [model for name, model in own.items() if name not in SHIPPED]
     assert {model.gateway for model in new} >= {"apixo", "pixazo", "studio"}
