@@ -91,7 +91,7 @@ class Availability:
         return ((model_id or "").strip() or self._default) == AUTO
 
     def choose(self, model_id: str | None) -> Model:
-        """Return the named model, or the default one.
+        """Return the named model, or the default one: where none is set, the first that nobody doubts.
 
         Raises:
             ModelUnavailable: why not, and what works instead.
@@ -101,7 +101,7 @@ class Availability:
             models = self.orderable()
             if not models:
                 raise ModelUnavailable("No model can be ordered now; `/video models` says why.")
-            return models[0]
+            return next((model for model in models if model.status == "available"), models[0])
         model = self.catalogue.models.get(wanted)
         if model is None or self._is_closed_sandbox(model):
             raise ModelUnavailable(f"There is no model {text.code(wanted, 60)} here. {self._instead()}")

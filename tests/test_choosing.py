@@ -307,7 +307,7 @@ async def test_a_press_below_the_old_price_never_confirms_another(tmp_path: Path
 
 
 async def test_only_whose_quote_it_is_may_choose_and_only_what_is_on_offer(tmp_path: Path) -> None:
-    async with world_with(tmp_path, THREE) as world:
+    async with world_with(tmp_path, THREE, default_model=None) as world:
         await world.ask("video-admin confirm-above", by=world.staff, amount="0")
         await world.member.send(world.channel, f"{world.app.bot.user.mention} A fox")
         shown = world.posts()[-1]

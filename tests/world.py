@@ -34,6 +34,7 @@ from tests.fake_apixo import FakeApixo
 
 START = dt.datetime(2026, 11, 21, 12, 0, tzinfo=dt.UTC)
 PUBLIC_URL = "https://bot.example"
+SORA = "apixo/sora-2"
 MOST_STEPS = 20_000
 BREATH = 0.001  # real seconds that the disk gets at a time
 MOST_BREATHS = 200  # for a paid answer, which a test may hold back
@@ -236,7 +237,7 @@ async def open_world(
     started: bool = True,
     **settings: Any,
 ) -> AsyncGenerator[World]:
-    """Start a bot with an APIXO key whose gateway is the fake one.
+    """Start a bot with an APIXO key whose gateway is the fake one, and Sora for who names no model.
 
     Without `started` it takes commands, but the worker has not begun: as after a crash.
     """
@@ -249,6 +250,7 @@ async def open_world(
             "apixo_base_url": gateway.base_url,
             "trusted_hosts": gateway.host,
             "default_user_monthly_limit": "100",
+            "default_model": SORA if settings.get("apixo_api_key", gateway.key) else None,
             **settings,
         }
         await put_fresh_database(folder)
