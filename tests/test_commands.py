@@ -60,6 +60,12 @@ async def test_defaults_are_the_first_model_its_shortest_length_and_landscape(wo
     assert (request.quality, request.prompt) == (None, "A fox")
 
 
+async def test_who_names_no_model_gets_none_that_is_doubted(tmp_path: Path) -> None:
+    async with open_world(tmp_path / "data", default_model=None) as world:
+        assert "apixo/veo-3-1-fast · 8 s · landscape" in await world.create(prompt="A fox")
+        await world.settled()
+
+
 async def test_the_operator_may_choose_the_default_model(tmp_path: Path) -> None:
     async with open_world(tmp_path / "data", default_model=PRO) as world:
         assert await choices(world, "video create", "seconds") == [4, 8, 12]
