@@ -17,14 +17,30 @@ log = logging.getLogger(__name__)
 
 Fits: TypeAlias = Callable[[Model, VideoRequest], bool]
 
-_REFUSED = frozenset({FailureKind.PROMPT_REFUSED, FailureKind.PICTURE_REFUSED, FailureKind.VIDEO_REFUSED})
-# Not the gateway's, or with an end that nobody knows.
-_NEVER = _REFUSED | {
-    FailureKind.NO_CARD,
-    FailureKind.SUBMIT_LOST,
-    FailureKind.NO_VERDICT,
-    FailureKind.RELEASED,
-}
+# Of these nothing is to be tried again: the wish was refused, or nobody knows what became of it.
+_NEVER = frozenset(
+    {
+        FailureKind.PROMPT_REFUSED,
+        FailureKind.PICTURE_REFUSED,
+        FailureKind.VIDEO_REFUSED,
+        FailureKind.NO_CARD,
+        FailureKind.SUBMIT_LOST,
+        FailureKind.NO_VERDICT,
+        FailureKind.RELEASED,
+    }
+)
+_FAULTS = frozenset(
+    {
+        FailureKind.NO_ACCESS,
+        FailureKind.NO_BALANCE,
+        FailureKind.RATE_LIMITED,
+        FailureKind.GATEWAY_DOWN,
+        FailureKind.MODEL_GONE,
+        FailureKind.TIMED_OUT,
+        FailureKind.NO_OUTPUT,
+        FailureKind.BAD_FILE,
+    }
+)
 
 
 class Chooser(Protocol):
@@ -140,8 +156,7 @@ def may_fall_over(job: Job, failure: Failure) -> bool:
         return False
     if job.task_id is None:
         return failure.kind not in _NEVER
-    is_gateways_fault = failure.kind not in _NEVER | {FailureKind.BAD_REQUEST}
-    return is_gateways_fault and failure.charged is False
+    return failure.kind in _FAULTS and failure.charged is False
 
 
 def _takes(model: Model, request: VideoRequest, job: Job) -> bool:
