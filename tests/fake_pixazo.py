@@ -44,6 +44,7 @@ class FakePixazo:
             "apixo_api_key": None,
             "pixazo_api_key": self.key,
             "pixazo_base_url": f"http://{self.host}",
+            "default_model": "pixazo/sora-2-pro",
             "trusted_hosts": self.host,
         }
 
