@@ -17,6 +17,7 @@ from bot.models import (
     OutageScope,
     PauseScope,
     Quote,
+    VideoRequest,
 )
 from bot.pauses import Pauses
 from bot.track import Track
@@ -138,12 +139,20 @@ class Availability:
         Raises:
             UserError: it can no longer be ordered, or not as it was.
         """
-        wish = new.request
-        model = self.choose(wish.model)
-        request = model.request(mode=wish.mode, prompt=wish.prompt, **wish.choices)
-        if request != wish or model.gateway != new.gateway:
+        model = self.choose(new.request.model)
+        self.check_unchanged(new.request, new.gateway)
+        return model.quote(new.request)
+
+    def check_unchanged(self, request: VideoRequest, gateway: str) -> None:
+        """Refuse an order that was kept, if the catalogue says otherwise of its model since.
+
+        Raises:
+            BadOrder: naming what has changed, as far as there is a word for it.
+        """
+        model = self.catalogue.models[request.model]
+        now_is = model.request(mode=request.mode, prompt=request.prompt, **request.choices)
+        if now_is != request or model.gateway != gateway:
             raise BadOrder(f"{model.model_id} has changed since. Order again; nothing was charged.")
-        return model.quote(request)
 
     def why_not(self, model: Model) -> str | None:
         """Return why a model takes no orders now, or None if it does.

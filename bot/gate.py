@@ -9,7 +9,7 @@ from bot import messages, pacing
 from bot.availability import Availability
 from bot.card_desk import CardDesk
 from bot.catalogue import Model
-from bot.errors import ChannelClosed
+from bot.errors import BadOrder, ChannelClosed
 from bot.fallover import FallOver
 from bot.gateways import verdicts
 from bot.gateways.base import Gateway, data_url, file_part
@@ -95,6 +95,10 @@ class Gate:
             ChannelClosed, DiscordTrouble: the picture, or the card with it, cannot be read.
         """
         model = self._availability.catalogue.models[job.request.model]
+        try:
+            self._availability.check_unchanged(job.request, job.gateway)
+        except BadOrder as error:  # the bot was started with another catalogue while the job waited
+            return Failure(kind=FailureKind.CHANGED, detail=str(error))
         lane = self._lanes[model.model_id]
         ready = False
         self._waiting[job.job_id] = job

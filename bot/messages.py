@@ -44,11 +44,13 @@ WHAT_HAPPENED = {
         "Nobody here was charged; should a clip come of it after all, it is not posted."
     ),
     FailureKind.NO_CARD: "The bot could not post in this channel, so it did not start the job.",
+    FailureKind.CHANGED: "The model has changed since this was ordered, so it was not sent. Order again.",
 }
 
 # Before the details of a failure, where they are not the gateway's own.
 _WHOSE_WORDS = {
     FailureKind.NO_CARD: "",
+    FailureKind.CHANGED: "",
     FailureKind.SUBMIT_LOST: "What is known: ",
     FailureKind.NO_VERDICT: "What is known: ",
 }

@@ -106,6 +106,7 @@ class FailureKind(StrEnum):
     NO_VERDICT = "no_verdict"  # the task is known, and has no end
     RELEASED = "released"  # staff gave up what was uncertain
     NO_CARD = "no_card"  # ours, not a gateway's: the channel refused the job's card
+    CHANGED = "changed"  # ours: since it was ordered, the catalogue says otherwise of its model
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

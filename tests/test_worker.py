@@ -16,7 +16,7 @@ from bot.config import Settings
 from bot.errors import SettingsError
 from bot.messages import WHAT_HAPPENED
 from bot.models import FailureKind, Stage
-from tests.acting import rush
+from tests.acting import rush, world_with
 from tests.fake_apixo import cut, envelope, raw, state
 from tests.world import World, open_world, picture
 
@@ -369,3 +369,46 @@ async def test_a_catalogue_without_a_model_that_still_has_jobs_is_refused(tmp_pa
     with pytest.raises(SettingsError, match="there are open jobs of apixo/own"):
         async with open_app(Settings(data_dir=tmp_path / "data")):
             pass
+
+
+OWN = """
+[models."apixo/own"]
+like = "apixo/sora-2-pro"
+title = "Own"
+"""
+ONE_QUALITY = 'sizes = [ { quality = "720p", send = { size = "1280*720" } } ]'
+MOVED = """
+[gateways.elsewhere]
+kind = "apixo"
+base_url = "http://127.0.0.1:9/api/v1"
+"""
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        (
+            f"modes.text-to-video.{ONE_QUALITY}\nmodes.image-to-video.{ONE_QUALITY}\n",
+            "apixo/own has 720p; leave `quality` out or choose another model.",
+        ),
+        ("seconds = [4, 8]\n", "apixo/own makes clips of 4 or 8 seconds, not 12."),
+        (f'gateway = "elsewhere"\n{MOVED}', "apixo/own has changed since. Order again; nothing was charged."),
+    ],
+    ids=["quality", "length", "gateway"],
+)
+async def test_an_order_that_its_model_takes_no_longer_is_not_sent(
+    changed: str, words: str, tmp_path: Path
+) -> None:
+    async with world_with(tmp_path, OWN) as world:
+        world.gateway.submits.append(envelope(None, code=429, status=429, message="slow down"))
+        await world.create(prompt="A fox", model="apixo/own", seconds=12, quality="1080p")
+        await world.until(lambda: world.gateway.submitted)
+        await world.reached(Stage.QUEUED)
+        await world.restart(meanwhile=lambda: (tmp_path / "models.toml").write_text(OWN + changed))
+        await world.settled()
+        job = await world.job()
+        assert job.failure is not None
+        assert (job.stage, job.failure.kind, job.failure.detail) == (Stage.FAILED, FailureKind.CHANGED, words)
+        assert len(world.gateway.submitted) == 1
+        assert await world.sums() == (0, 0)
+        assert WHAT_HAPPENED[FailureKind.CHANGED] in world.answers()[0].content
