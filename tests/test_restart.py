@@ -191,7 +191,7 @@ async def test_a_task_waits_for_a_key_that_was_left_out_by_mistake(world: World)
 
 
 async def test_a_job_of_the_sandbox_ends_for_nothing_when_a_key_closes_it(world: World) -> None:
-    await world.restart(apixo_api_key=None)
+    await world.restart(apixo_api_key=None, default_model=None)
     await world.create(prompt="fail:slow A fox runs")
     await world.reached(Stage.RENDERING)
     await world.restart()
