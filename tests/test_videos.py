@@ -20,8 +20,10 @@ from bot.gateways.base import (
     NotAccepted,
     Refused,
     Running,
+    json_object,
 )
 from bot.gateways.videos import VideosGateway
+from bot.gateways.videos_answer import Answer as VideosAnswer
 from bot.models import FailureKind, Mode, Quality, Shape
 from bot.wording import FilePart, SentPicture
 from tests.fake_apixo import CLIP
@@ -776,6 +778,14 @@ async def test_no_answer_breaks_the_reading(
         await submitted(http, catalogue, answer(200, body), dialect)
         await submitted(http, catalogue, answer(400, body), dialect)
         await checked(http, catalogue, answer(200, body), dialect)
+
+
+def test_no_depth_of_an_answer_breaks_the_reading() -> None:
+    for depth in range(1, 1000):
+        deep = "[" * depth + "]" * depth
+        raw = f'{{"detail": [{{"loc": [{deep}, "seconds"], "msg": "no"}}, {{"loc": [1], "msg": {deep}}}]}}'
+        problem = VideosAnswer.read(json_object(raw.encode())).problem
+        assert problem.message in {"seconds: no", ""}  # by whether the JSON can be read at all
 
 
 async def test_an_id_is_no_path(http: GatewayHttp, catalogue: Catalogue) -> None:

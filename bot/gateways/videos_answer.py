@@ -80,8 +80,9 @@ def _problem(value: object, depth: int) -> object:
         return _problem(cast("object", inner), depth + 1)
     message = next((fields[name] for name in ("message", "msg", "reason", "type") if fields.get(name)), inner)
     place = fields.get("loc")  # of FastAPI: which field is wrong
-    if isinstance(place, list):
-        message = f"{'.'.join(map(str, cast('list[object]', place)))}: {message}"
+    if isinstance(place, list) and isinstance(message, str):
+        named = [str(one) for one in cast("list[object]", place) if isinstance(one, str | int)]
+        message = f"{'.'.join(named)}: {message}"
     return {"code": fields.get("code"), "message": message}
 
 
