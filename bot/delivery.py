@@ -165,8 +165,7 @@ class Delivery:
         until = (job.fetched_at or self._clock()) + dt.timedelta(
             hours=self._catalogue.models[job.request.model].link_hours
         )
-        link = next(iter(job.result_urls), "")
-        lines = [head, messages.linked(link, until), messages.kept(job) if is_kept else ""]
+        lines = [head, messages.linked(job, until), messages.kept(job) if is_kept else ""]
         return await self._answer(job, "\n".join(filter(None, lines)))
 
     async def tell(self, job: Job, *, again: bool = False, offer: Draft | None = None) -> None:

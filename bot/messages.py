@@ -258,9 +258,9 @@ def shrunk(original_bytes: int) -> str:
     return f"Re-encoded to fit this server's limit; the original has {megabytes(original_bytes)}."
 
 
-def linked(link: str, until: dt.datetime) -> str:
+def linked(job: Job, until: dt.datetime) -> str:
     """Give the gateway's link where the file cannot be posted."""
-    address = _address(link)
+    address = _clip_address(job)
     if not address:
         return "The file could not be posted here, and the gateway gave no link that could be shown."
     return (
@@ -315,7 +315,7 @@ def job_page(job: Job, *, clip_bytes: int | None, limit: int) -> str:
         lines.append("Its file is no longer kept here.")
     elif clip_bytes is not None and clip_bytes > limit:
         lines.append(f"The clip has {megabytes(clip_bytes)}, more than can be attached here.")
-        address = next((address for address in map(_address, job.result_urls) if address), "")
+        address = _clip_address(job)
         lines.append(f"The gateway's link, while it lasts: {address}" if address else "")
     return "\n".join(filter(None, lines))
 
@@ -434,6 +434,16 @@ def at(moment: dt.datetime) -> str:
 
 def _kind(outage: Outage) -> str:
     return outage.failure.replace("_", " ")
+
+
+def _clip_address(job: Job) -> str:
+    """Write the link to a job's clip that anybody can open; nothing where there is none.
+
+    The route of a `/v1/videos` server itself wants its key, or is reached from the bot's machine alone.
+    """
+    route = f"/videos/{urllib.parse.quote(job.task_id or '', safe='')}/content"
+    addresses = (_address(link) for link in job.result_urls if route not in link)
+    return next(filter(None, addresses), "")
 
 
 def _address(link: str) -> str:

@@ -17,7 +17,7 @@ from bot.gateways.download import ClipFetcher, FetchError
 from bot.gateways.videos import VideosGateway
 from bot.models import FailureKind, Job, Stage
 from bot.troubles import Trouble
-from tests.acting import world_with
+from tests.acting import deny, world_with
 from tests.books import open_books
 from tests.fake_apixo import CLIP
 from tests.fake_videos import FakeVideos, saying
@@ -136,6 +136,24 @@ async def test_a_clip_that_comes_with_the_answer_is_delivered(
             assert job.clip.read_bytes() == MP4
         assert [method for method, _, _ in studio.seen] == ["POST"]
         assert [method for method, _, _ in router.seen] == ["POST", "GET"]
+
+
+@pytest.mark.parametrize("is_signed", [True, False])
+async def test_nobody_is_given_a_link_that_only_the_bot_can_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_signed: bool
+) -> None:
+    signed = "https://cdn.example/1.mp4?sig=1"
+    told = {"urls": [signed]} if is_signed else {}
+    async with two_servers(tmp_path, monkeypatch, **told) as (world, _, router):
+        router.told["unsigned_urls"] = [f"{router.base_url}/videos/video_1/content?index=0"]
+        await world.create(prompt="A hare", model="router/veo")
+        await world.reached(Stage.RENDERING)
+        deny(world, "attach_files")
+        await world.settled()
+        (message,) = world.answers()
+        assert router.host not in message.content
+        assert (f"<{signed}>" in message.content) is is_signed
+        assert ("the gateway gave no link that could be shown" in message.content) is not is_signed
 
 
 async def test_a_server_that_answers_in_another_shape_leaves_the_job_uncertain_and_is_not_asked_again(
