@@ -287,3 +287,10 @@ class GatewaySpec(Table):
     limits: str = ""
     where: str  # it stands: begins the line that finds fault with it
     is_shipped: bool
+
+    @pydantic.field_validator("base_url")
+    @classmethod
+    def _routes_can_follow(cls, url: pydantic.HttpUrl | None) -> pydantic.HttpUrl | None:
+        if url is not None and any((url.username, url.password, url.query, url.fragment)):
+            raise ValueError("must hold no name, password, ? or #: routes are put behind it, and it is shown")
+        return url

@@ -558,6 +558,21 @@ PRICE = '[models."apixo/sora-2-pro".price]\nunit = "second"\n'
         ("[gateways.studio]\nkind = 'apixo'", f"{STUDIO_TABLE} base_url", "say where the gateway is"),
         ("[gateways.studio]\nkind = 'apixo'\nbase_url = 'gpu-box'", f"{STUDIO_TABLE} base_url", "valid URL"),
         (
+            "[gateways.studio]\nkind = 'apixo'\nbase_url = 'https://me:secret@gpu-box/v1'",
+            f"{STUDIO_TABLE} base_url",
+            "must hold no name, password, ? or #: routes are put behind it, and it is shown",
+        ),
+        (
+            "[gateways.studio]\nkind = 'apixo'\nbase_url = 'https://gpu-box/v1?key=secret'",
+            f"{STUDIO_TABLE} base_url",
+            "must hold no name, password, ? or #: routes are put behind it, and it is shown",
+        ),
+        (
+            "[gateways.studio]\nkind = 'apixo'\nbase_url = 'https://gpu-box/v1#x'",
+            f"{STUDIO_TABLE} base_url",
+            "must hold no name, password, ? or #: routes are put behind it, and it is shown",
+        ),
+        (
             "[gateways.studio]\nkind = 'apixo'\nbase_url = 'ftp://gpu-box'",
             f"{STUDIO_TABLE} base_url",
             "'http' or 'https'",
