@@ -227,7 +227,7 @@ async def test_what_a_model_has_not_is_refused_in_a_sentence(
 async def test_all_that_was_chosen_reaches_the_gateway_and_is_priced(tmp_path: Path) -> None:
     async with world_with(tmp_path, THREE) as world:
         chosen = {"sound": "ON", "negative_prompt": "rain", "seed": 7, "style": "noir", "shape": "9:16"}
-        pictures = {
+        pictures: dict[str, Any] = {
             "image": ("a.png", picture(360, 640)),
             "end_image": ("b.png", picture(360, 640, colour="red")),
         }
@@ -256,7 +256,7 @@ async def test_all_that_was_chosen_reaches_the_gateway_and_is_priced(tmp_path: P
 
 async def test_a_quote_shows_models_side_by_side_and_another_can_be_taken(tmp_path: Path) -> None:
     async with world_with(tmp_path, THREE) as world:
-        shown = await world.member.slash(world.channel, "video quote", prompt="A fox", seconds=10)
+        shown: Any = await world.member.slash(world.channel, "video quote", prompt="A fox", seconds=10)
         assert shown.ephemeral
         lines = shown.response.content.splitlines()
         assert lines[0] == "This costs **$0.10**: apixo/cheap · 10 s · landscape."
@@ -286,7 +286,7 @@ async def test_a_quote_shows_models_side_by_side_and_another_can_be_taken(tmp_pa
 async def test_a_press_below_the_old_price_never_confirms_another(tmp_path: Path) -> None:
     async with world_with(tmp_path, THREE) as world:
         image = ("a.png", picture(360, 640))
-        shown = await world.member.slash(
+        shown: Any = await world.member.slash(
             world.channel, "video quote", prompt="A fox", model=CHEAP, image=image
         )
         old = shown.response.components[1]["components"][0]["custom_id"]
@@ -323,7 +323,7 @@ async def test_only_whose_quote_it_is_may_choose_and_only_what_is_on_offer(tmp_p
 
 async def test_a_quote_needs_no_room_in_a_limit_and_confirming_it_does(tmp_path: Path) -> None:
     async with world_with(tmp_path, THREE, default_user_monthly_limit="0.05") as world:
-        shown = await world.member.slash(world.channel, "video quote", prompt="A fox")
+        shown: Any = await world.member.slash(world.channel, "video quote", prompt="A fox")
         assert "This costs **$0.10**" in shown.response.content
         pressed = await click(world.member, shown, "Confirm")
         assert "your limit" in pressed.followups[-1].content
