@@ -81,7 +81,7 @@ class Model(Table):
         return tuple(shape for shape in Shape if shape in made)
 
     @property
-    def _usual_quality(self) -> Quality | None:
+    def usual_quality(self) -> Quality | None:
         """What a clip has when nobody chose: 720p where that can be had, or else the least."""
         return Quality.P720 if Quality.P720 in self.qualities else next(iter(self.qualities), None)
 
@@ -246,7 +246,7 @@ class Model(Table):
             prompt=prompt,
             seconds=seconds or self.default_seconds or min(self.seconds),
             shape=shape or shapes[0],
-            quality=quality or self._usual_quality,
+            quality=quality or self.usual_quality,
             keep_watermark=bool(keep_watermark) if self.watermark_field else None,
             sound=(has_sound.default if sound is None else sound) if has_sound is not None else None,
             negative_prompt=negative_prompt,

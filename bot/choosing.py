@@ -157,5 +157,6 @@ def _lengths(model: Model, mode: Mode) -> list[VideoRequest]:
     """Return a model's orders in a mode, one for each length, with the defaults of all else."""
     first: dict[int, VideoRequest] = {}
     for request in model.orders(mode):
-        first.setdefault(request.seconds, request)
+        if request.quality == model.usual_quality:
+            first.setdefault(request.seconds, request)
     return list(first.values())

@@ -116,7 +116,7 @@ def same(request: VideoRequest, own: Model, other: Model, *, ends: bool = False)
     found = nearest(request, own, other, ends=ends)
     if found is None or found.request.seconds != request.seconds:
         return None
-    is_default = request.quality == next(iter(own.qualities), None)
+    is_default = request.quality == own.usual_quality
     is_alike = found.request.quality is request.quality or (is_default and not other.qualities)
     return found if is_alike or request.quality is None else None
 
@@ -127,7 +127,7 @@ def variants(request: VideoRequest, own: Model, other: Model, *, ends: bool = Fa
         return
     for seconds in other.seconds:
         for quality in other.qualities or (None,):
-            choices: dict[str, Any] = {**_chosen(request, own), "seconds": seconds, "quality": quality}
+            choices: dict[str, Any] = {**_chosen(request, own, other), "seconds": seconds, "quality": quality}
             try:
                 one = other.request(mode=request.mode, prompt=request.prompt, **choices)
                 yield Offer(request=one, quote=other.quote(one))
@@ -135,12 +135,17 @@ def variants(request: VideoRequest, own: Model, other: Model, *, ends: bool = Fa
                 continue
 
 
-def _chosen(request: VideoRequest, own: Model) -> dict[str, Any]:
-    """Return what was chosen but for length and quality; what its own model does anyway is no choice."""
+def _chosen(request: VideoRequest, own: Model, other: Model) -> dict[str, Any]:
+    """Return what was chosen but for length and quality.
+
+    What its own model does anyway is no choice, but said to another that may do otherwise.
+    """
     chosen = dict(request.choices)
     if not request.keep_watermark:
         del chosen["keep_watermark"]
-    if own.options.sound is None or request.sound == own.options.sound.default:
+    if own.options.sound is None or (
+        other.options.sound is None and request.sound == own.options.sound.default
+    ):
         del chosen["sound"]
     return chosen
 

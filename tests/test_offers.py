@@ -1,0 +1,86 @@
+"""What stands side by side is what would be ordered: its price, its quality, its sound and its pictures."""
+
+import dataclasses
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from bot import offers
+from bot.breaker import Breaker, Record
+from bot.catalogue import Catalogue, Model
+from bot.choosing import Chooser
+from bot.models import Mode, Quality, ServerSettings
+from bot.timing import TimeTable
+
+SHIPPED = Catalogue.load()
+PRICED = [model for model in SHIPPED.models.values() if model.price is not None]
+
+
+def choosing(*models: Model) -> Chooser:
+    """A chooser of models that nothing is known of but their entries."""
+
+    async def settings(_: int) -> ServerSettings:
+        return ServerSettings()
+
+    parts: dict[str, Any] = {
+        "availability": SimpleNamespace(catalogue=SHIPPED, orderable=lambda: models),
+        "track": SimpleNamespace(record=lambda _: Record(), breaker=lambda _: Breaker()),
+        "times": TimeTable(SHIPPED),
+        "forecast": SimpleNamespace(of_newcomer=lambda *_: (0, 0.0)),
+        "servers": SimpleNamespace(settings=settings),
+    }
+    return Chooser(**parts)
+
+
+@pytest.mark.parametrize("mode", Mode)
+async def test_a_form_shows_what_its_order_costs_where_only_the_length_is_chosen(mode: Mode) -> None:
+    _, choices = await choosing(*PRICED).in_mode(1, mode)
+    assert choices
+    for choice in choices:
+        shown = choice.offer.request
+        model = SHIPPED.models[shown.model]
+        ordered = model.request(mode=mode, prompt="A fox", seconds=shown.seconds)
+        free = {"prompt": "A fox", "keep_watermark": ordered.keep_watermark}
+        assert dataclasses.replace(shown, **free) == ordered
+        assert choice.offer.quote == model.quote(ordered)
+
+
+# The very same order of another model
+
+GROK, VEO = SHIPPED.models["pixazo/grok-imagine"], SHIPPED.models["apixo/veo-3-1-fast"]
+
+
+@pytest.mark.parametrize(("quality", "is_same"), [(None, True), (Quality.P720, True), (Quality.P480, False)])
+def test_a_quality_that_a_model_has_unless_one_is_chosen_is_no_choice(
+    quality: Quality | None, is_same: bool
+) -> None:
+    assert (GROK.qualities[0], VEO.qualities) == (Quality.P480, ())
+    wish = GROK.request(mode=Mode.TEXT, prompt="A fox", seconds=8, quality=quality)
+    assert (offers.same(wish, GROK, VEO) is not None) is is_same
+
+
+SOUNDS = ("pixazo/veo-3-1-fast", "pixazo/kling-3-0")
+
+
+@pytest.mark.parametrize("sound", [True, False])
+def test_a_clip_has_the_sound_that_was_shown_where_another_model_has_the_choice(sound: bool) -> None:
+    """Whatever either does unless it is told."""
+    for name, other_name in (SOUNDS, SOUNDS[::-1]):
+        model, other = (
+            one.model_copy(update={"options": one.options.model_copy(update={"sound": usual})})
+            for one, usual in (
+                (SHIPPED.models[name], _usual(name, default=sound)),
+                (SHIPPED.models[other_name], _usual(other_name, default=not sound)),
+            )
+        )
+        wish = model.request(mode=Mode.TEXT, prompt="A fox", seconds=8)
+        found = offers.same(wish, model, other)
+        assert found is not None
+        assert (wish.sound, found.request.sound) == (sound, sound)
+
+
+def _usual(name: str, *, default: bool) -> Any:
+    sound = SHIPPED.models[name].options.sound
+    assert sound is not None
+    return sound.model_copy(update={"default": default})
