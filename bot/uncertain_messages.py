@@ -112,8 +112,9 @@ def reminder(job: Job, *, to_operator: bool) -> str:
     since = f" since {ago(job.uncertain_at)}" if job.uncertain_at is not None else ""
     card = f"\n{messages.message_link(job, job.card_message_id)}" if job.card_message_id is not None else ""
     no_channel = f"\n-# To you, since server {job.server_id} has no staff channel." if to_operator else ""
+    held = f"It may have cost {price(job.quote)} at {job.gateway}; as much is held for it."
     return (
         f"Job `{job.job_id}` in <#{job.channel_id}> is unclear{since}. {WHAT_HAPPENED[failure.kind]}\n"
-        f"It may have cost {price(job.quote)} at {job.gateway}; as much is held for it. "
+        f"{held if job.quote.micros else f'It is free of charge at {job.gateway}.'} "
         f"{messages.how_to_settle(job)}{card}{no_channel}"
     )

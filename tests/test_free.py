@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from bot import receipts
+from bot import receipts, uncertain_messages
 from bot.models import Budget, Stage
 from bot.quotas import Measure
 from storage.grants import GrantStore
@@ -26,6 +26,7 @@ async def test_a_free_job_is_booked_with_nothing_at_every_end(tmp_path: Path, st
         assert (sums.spent_micros, sums.held_micros) == (0, 0)
         out = io.StringIO()
         assert prove_ledger(books.database.path, out), out.getvalue()
+        assert "It is free of charge at apixo." in uncertain_messages.reminder(job, to_operator=False)
 
 
 async def test_a_free_job_needs_no_money_but_a_limit_that_lets_one_order(tmp_path: Path) -> None:
