@@ -4,7 +4,7 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TypeVar
 
-from bot import messages, pacing
+from bot import messages, pacing, timing
 from bot.acts import ANSWER_GRACE_SECONDS, SUBMIT_GRACE_SECONDS, Acts
 from bot.callbacks import Callbacks
 from bot.card_desk import CardDesk
@@ -118,10 +118,11 @@ class Submitter:
         """Write down what came with the answer: the task has ended already."""
         if finished.clip is not None:
             await self._clips.keep(job, finished.clip)
-        cost = finished.cost_micros
-        if cost is None:
-            cost = self._catalogue.models[job.request.model].cost_micros(job.request, finished.took_seconds)
-        await self._store.rendered(job.job_id, finished.urls, cost_micros=cost, now=self._clock())
+        now, took, cost = self._clock(), finished.took_seconds, finished.cost_micros
+        passed = (now - (job.submitted_at or job.created_at)).total_seconds()
+        if cost is None and timing.is_believed(took, running_seconds=0.0, found_seconds=passed):
+            cost = self._catalogue.models[job.request.model].cost_micros(job.request, took)
+        await self._store.rendered(job.job_id, finished.urls, cost_micros=cost, now=now)
 
     async def _put_back(self, job: Job, answer: NotAccepted) -> Job | None:
         """Let the job wait and try again, or end it where it did so often or long enough."""

@@ -260,3 +260,22 @@ async def test_a_clip_costs_the_seconds_it_took_and_never_more_than_quoted(
         await scene.world.settled()
         assert await scene.entries() == entries
         assert told in await scene.world.card()
+
+
+@pytest.mark.parametrize(
+    ("took", "entries"),
+    [
+        (20, [("hold", 600_000), ("settle", 200_000), ("release", 400_000)]),
+        (1_000_000_000, [("hold", 600_000), ("settle", 600_000)]),  # no clock is right about that
+    ],
+)
+async def test_a_clip_that_comes_at_once_costs_no_more_seconds_than_have_passed(
+    tmp_path: Path, took: int, entries: list[tuple[str, int]]
+) -> None:
+    done = {"id": "video_1", "status": "completed", "created_at": 700_000_000}
+    async with open_scene(tmp_path) as scene:
+        scene.studio.submits.append(saying({**done, "completed_at": 700_000_000 + took}))
+        await scene.world.create(prompt="A fox", model="studio/wan")
+        await scene.world.settled()
+        assert (await scene.world.job()).stage is Stage.DONE
+        assert await scene.entries() == entries
