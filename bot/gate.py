@@ -173,7 +173,9 @@ class Gate:
                 return obstacle
             is_stopped = self._availability.key_outage(job.gateway) is not None
             asks = is_stopped and not self._gateways[job.gateway].tells_balance
-            if asks and self._availability.claim_probe(job.gateway):
+            # One that its model's breaker would hold asks nothing, and would keep those from asking that may.
+            may_ask = asks and self._track.may_try(model.model_id, job.job_id)
+            if may_ask and self._availability.claim_probe(job.gateway):
                 self._probes[job.gateway] = job.job_id
                 continue
             successor = await self._fall_over.instead_of_waiting(job, obstacle)
@@ -202,8 +204,10 @@ class Gate:
     async def _explain(self) -> None:
         """Let the card of every waiting job say what it waits for, where that is the operator."""
         for job in list(self._waiting.values()):
+            if job.job_id not in self._waiting:
+                continue  # it left while another was told, and must not be the one that tries its model
             reason = self._reason(job)
-            if job.waiting_for != reason and job.job_id in self._waiting:
+            if job.waiting_for != reason:
                 self._waiting[job.job_id] = dataclasses.replace(job, waiting_for=reason)
                 self._desk.show(await self._store.wait(job.job_id, reason))
 
