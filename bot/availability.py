@@ -1,7 +1,7 @@
 """What can be ordered now: the catalogue, less what has no key, is retired or is out."""
 
+import datetime as dt
 from collections.abc import Collection
-from typing import TYPE_CHECKING
 
 from bot import messages, pacing, server_messages, text
 from bot.catalogue import Catalogue, Model
@@ -23,9 +23,6 @@ from bot.pauses import Pauses
 from bot.track import Track
 from bot.wishes import Order
 from storage.outages import OutageStore
-
-if TYPE_CHECKING:
-    import datetime as dt
 
 
 class Availability:
@@ -199,9 +196,7 @@ class Availability:
     def model_outage(self, model_id: str) -> Outage | None:
         """Return why a model is out, or None; it is tried again after a day."""
         outage = self._outages.get((OutageScope.MODEL, model_id))
-        if outage is not None and self._clock() - outage.since >= pacing.MODEL_OUT:
-            return None
-        return outage
+        return outage if outage is not None and self._is_within(outage.since, pacing.MODEL_OUT) else None
 
     def outages(self) -> list[Outage]:
         """Return everything that is out now, the models that failed too often among it."""
@@ -256,17 +251,21 @@ class Availability:
 
     def claim_probe(self, gateway: str) -> bool:
         """Whether it is time to try a stopped key again; whoever is told yes must try."""
-        now = self._clock()
-        last = self._probed_at.get(gateway)
-        if last is not None and now - last < pacing.PROBE_EVERY:
+        if not self._is_probe_due(gateway):
             return False
-        self._probed_at[gateway] = now
+        self._probed_at[gateway] = self._clock()
         return True
 
     def _may_be_probed_by_an_order(self, gateway: str) -> bool:
+        return gateway in self._unprobed and self._is_probe_due(gateway)
+
+    def _is_probe_due(self, gateway: str) -> bool:
         last = self._probed_at.get(gateway)
-        due = last is None or self._clock() - last >= pacing.PROBE_EVERY
-        return gateway in self._unprobed and due
+        return last is None or not self._is_within(last, pacing.PROBE_EVERY)
+
+    def _is_within(self, since: dt.datetime, span: dt.timedelta) -> bool:
+        """Whether so much time has not passed yet; a moment that is still to come is of a wrong clock."""
+        return dt.timedelta() <= self._clock() - since < span
 
     def _failing(self, model_id: str) -> Outage | None:
         """Return a model that is left alone since its last orders failed as what is out."""

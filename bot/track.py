@@ -76,10 +76,9 @@ class Track:
         self._trials.pop(model_id, None)
 
     def _counting(self, model_id: str) -> list[Outcome]:
-        since = self._clock() - COUNTS_FOR
-        reopened = self._since.get(model_id)
-        return [
-            outcome
-            for outcome in self._outcomes.get(model_id, ())
-            if outcome.at >= since and (reopened is None or outcome.at > reopened)
-        ]
+        """Return what counts now; of a time that is still to come nothing does: the clock was set back."""
+        now, reopened = self._clock(), self._since.get(model_id)
+        recent = [one for one in self._outcomes.get(model_id, ()) if now - COUNTS_FOR <= one.at <= now]
+        if reopened is None or reopened > now:
+            return recent
+        return [one for one in recent if one.at > reopened]

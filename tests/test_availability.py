@@ -160,3 +160,17 @@ async def test_reopening_ends_one_outage_and_no_other(opened: Opened) -> None:
     assert await availability.reopen(OutageScope.KEY, "apixo")
     assert not await availability.reopen(OutageScope.KEY, "apixo")
     assert ids(availability) == ["apixo/sora-2", "apixo/sora-2-pro"]
+
+
+async def test_a_clock_that_was_set_back_keeps_nothing_out_for_longer(
+    opened: Opened, time: SteppedTime
+) -> None:
+    both = opened()
+    time.jump(days=365)
+    await both.stop_key("pixazo", NO_ACCESS)
+    await both.take_out("apixo/sora-2", GONE)
+    time.jump(days=-365)
+    assert both.model_outage("apixo/sora-2") is None
+    assert ids(both) == ["apixo/sora-2", "apixo/sora-2-pro", PRO]
+    assert both.claim_probe("pixazo")
+    assert not both.claim_probe("pixazo")

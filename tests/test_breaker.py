@@ -246,3 +246,17 @@ async def test_refused_prompts_open_nothing(tmp_path: Path) -> None:
             world.gateway.looks.append(state("failed", failCode="CONTENT_VIOLATION", failMsg="no foxes"))
             assert "is ordered" in await world.create(prompt="A fox", model=CHEAP)
             await world.settled()
+
+
+async def test_a_clock_that_was_set_back_leaves_no_model_alone_for_longer(books: Books) -> None:
+    year = 365 * 24 * 60
+    for minute in range(3):
+        await ended(books, DOWN, year + minute)
+    now = await track(books, 0)
+    assert now.breaker(PRO).is_closed
+    await (await track(books, year + 3)).forget(PRO)  # what is to be forgotten is not what comes now
+    for minute in range(3):
+        await ended(books, DOWN, minute)
+    assert (await track(books, 3)).breaker(PRO) == Breaker(
+        faults=3, last_at=NOON + 2 * MINUTE, until=NOON + 12 * MINUTE
+    )
