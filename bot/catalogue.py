@@ -45,8 +45,8 @@ class Model(Table):
     model_id: Annotated[str, pydantic.Field(pattern=r"^[^\s`]{1,80}$")]
     gateway: str
     account: Account = Account.REAL  # whose money an order of it counts
-    title: str
-    remote_id: str
+    title: Annotated[str, pydantic.Field(min_length=1)]
+    remote_id: Annotated[str, pydantic.Field(min_length=1)]
     status: Literal["available", "doubtful", "retired"]
     note: str = ""
     noted_on: dt.date
@@ -289,7 +289,7 @@ class Model(Table):
         if self.watermark_field is not None:
             named["watermark_field"] = self.watermark_field
         for mode, spec in self.modes.items():
-            entry_rules.check_fields(named, mode, spec)
+            entry_rules.check_fields(named, self.asking.send, mode, spec)
             sizes = {"shape": self.shapes_of(mode), "quality": self.qualities or (None,)}
             name = f"modes.{mode}.{'sizes' if spec.resolution is None else 'resolution'}"
             entry_rules.check_rows(name, self._sizes[mode], sizes)

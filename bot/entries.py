@@ -10,7 +10,8 @@ import pydantic
 
 from bot.models import Mode, Quality, Shape
 
-Positive = Annotated[int, pydantic.Field(gt=0, strict=True)]
+# Bounded, so that no sum of money or time overflows.
+Positive = Annotated[int, pydantic.Field(gt=0, le=1_000_000, strict=True)]
 Field = Annotated[str, pydantic.Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,59}$")]
 
 
@@ -31,6 +32,8 @@ def _usd(value: object) -> object:
 # Their own sentences: pydantic's would name a pattern, or the first of many types.
 Scalar = Annotated[object, pydantic.BeforeValidator(_scalar)]
 _Usd = Annotated[str, pydantic.BeforeValidator(_usd)]
+_Seed = Annotated[int, pydantic.Field(ge=-(2**53 - 1), le=2**53 - 1, strict=True)]  # Discord's whole numbers
+_Look = Annotated[str, pydantic.Field(min_length=1, max_length=100)]  # as Discord's menus take it
 _Path = Annotated[str, pydantic.Field(pattern=r"^/[^/].*$")]  # of the gateway: the key is sent there
 
 
@@ -186,15 +189,27 @@ class Seed(Table):
     """A number that makes a clip repeatable."""
 
     field: Field
-    least: pydantic.StrictInt = 0
-    most: pydantic.StrictInt = 2_147_483_647
+    least: _Seed = 0
+    most: _Seed = 2_147_483_647
+
+    @pydantic.model_validator(mode="after")
+    def _has_some(self) -> "Seed":
+        if self.least > self.most:
+            raise ValueError("least: is more than `most`")
+        return self
 
 
 class Style(Table):
     """One of these looks."""
 
     field: Field
-    words: Annotated[tuple[str, ...], pydantic.Field(min_length=1)]
+    words: Annotated[tuple[_Look, ...], pydantic.Field(min_length=1)]
+
+    @pydantic.model_validator(mode="after")
+    def _differ(self) -> "Style":
+        if len(set(self.words)) != len(self.words):
+            raise ValueError("words: each look once")
+        return self
 
 
 class EndFrame(Table):

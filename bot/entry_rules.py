@@ -48,8 +48,10 @@ def fields(asking: Request, options: Options) -> dict[str, str]:
     return {key: field for key, field in named.items() if field is not None}
 
 
-def check_fields(named: Mapping[str, str], mode: Mode, spec: ModeSpec) -> None:
+def check_fields(named: Mapping[str, str], always: Mapping[str, object], mode: Mode, spec: ModeSpec) -> None:
     """Refuse a field that would hold two things: the later one would hide the other.
+
+    `always` is what the model is sent in every mode; a mode may say otherwise of that, and of nothing else.
 
     Raises:
         ValueError: beginning with the key that is wrong.
@@ -61,6 +63,10 @@ def check_fields(named: Mapping[str, str], mode: Mode, spec: ModeSpec) -> None:
         if field in taken:
             raise ValueError(f"{key}: {field!r} is named by {taken[field]} already")
         taken[field] = key
+    for key, sent in (("request.send", always), (f"modes.{mode}.send", spec.send)):
+        for field in sent:
+            if field in taken:
+                raise ValueError(f"{key}: {field!r} is named by {taken[field]} already")
 
 
 def check_rows(name: str, rows: Sequence[Size | PriceRow], choices: Mapping[str, Sequence[Any]]) -> None:

@@ -466,6 +466,44 @@ PRICE = '[models."apixo/sora-2-pro".price]\nunit = "second"\n'
         ),
         (f"{PRO_TABLE}\nrequest.send = {{ 'a b' = 1 }}", f"{PRO_TABLE} request.send.a b", "pattern"),
         (
+            f"{PRO_TABLE}\nrequest.send = {{ duration = 4 }}",
+            PRO_TABLE,
+            "request.send: 'duration' is named by request.length.field already",
+        ),
+        (
+            f"{PRO_TABLE}\nmodes.text-to-video.send = {{ prompt = 'a fox' }}",
+            PRO_TABLE,
+            "modes.text-to-video.send: 'prompt' is named by request.prompt already",
+        ),
+        (
+            f"{PRO_TABLE}\noptions.seed = {{ field = 'seed', least = 9, most = 1 }}",
+            f"{PRO_TABLE} options.seed",
+            "least: is more than `most`",
+        ),
+        (
+            f"{PRO_TABLE}\noptions.seed = {{ field = 'seed', most = 9007199254740992 }}",
+            f"{PRO_TABLE} options.seed.most",
+            "less than or equal",
+        ),
+        (
+            f"{PRO_TABLE}\noptions.style = {{ field = 'style', words = [''] }}",
+            f"{PRO_TABLE} options.style.words.0",
+            "at least 1",
+        ),
+        (
+            f"{PRO_TABLE}\noptions.style = {{ field = 'style', words = ['{'x' * 101}'] }}",
+            f"{PRO_TABLE} options.style.words.0",
+            "at most 100",
+        ),
+        (
+            f"{PRO_TABLE}\noptions.style = {{ field = 'style', words = ['a', 'a'] }}",
+            f"{PRO_TABLE} options.style",
+            "words: each look once",
+        ),
+        (f"{PRO_TABLE}\nremote_id = ''", f"{PRO_TABLE} remote_id", "at least 1"),
+        (f"{PRO_TABLE}\ntitle = ''", f"{PRO_TABLE} title", "at least 1"),
+        (f"{PRO_TABLE}\nlink_hours = 1_000_001", f"{PRO_TABLE} link_hours", "less than or equal"),
+        (
             f"{PRO_TABLE}\noptions.seed.field = 'prompt'",
             f"{PRO_TABLE} options.seed.field",
             "'prompt' is named by request.prompt already",
