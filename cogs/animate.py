@@ -88,7 +88,7 @@ class AnimateCog(commands.Cog):
     def _wishes(self, *, offer: str, end_frame: Any = None, seed: str = "", **filled: Any) -> dict[str, Any]:
         """Read what was filled in; what was left empty was not asked for."""
         model, _, seconds = offer.rpartition("|")
-        if seed and not seed.strip().isdecimal():
+        if seed and not seed.strip().removeprefix("-").isdecimal():
             raise BadOrder("A seed is a whole number. Nothing was charged.")
         return {
             **{name: value or None for name, value in filled.items()},

@@ -184,3 +184,16 @@ async def test_a_form_can_be_sent_for_15_minutes(world: World) -> None:
 async def test_a_blank_prompt_in_the_form_is_refused(world: World) -> None:
     assert "The prompt is empty." in await submitted(world, await opened(world, picture()), prompt="\u200b ")
     assert await world.jobs() == []
+
+
+async def test_a_seed_may_be_any_whole_number_that_the_model_takes(tmp_path: Path) -> None:
+    seeded = '[models."apixo/sora-2"]\noptions.seed = { field = "seed", least = -1 }'
+    async with world_with(tmp_path, seeded) as world:
+        for typed in ("1.5", "x", "-", "²"):
+            told = await submitted(world, await opened(world, picture()), seed=typed)
+            assert told == "A seed is a whole number. Nothing was charged."
+        told = await submitted(world, await opened(world, picture()), seed="-2")
+        assert told == "apixo/sora-2 takes seeds from -1 to 2147483647."
+        assert "seed -1" in await submitted(world, await opened(world, picture()), seed=" -1 ")
+        await world.settled()
+        assert world.gateway.submitted[0]["input"]["seed"] == -1
