@@ -28,7 +28,7 @@ from bot.entries import (
     Timing,
 )
 from bot.errors import BadOrder, SettingsError
-from bot.models import AUTO, Account, Mode, Quality, Quote, Shape, VideoRequest
+from bot.models import AUTO, Account, Mode, Picture, Quality, Quote, Shape, VideoRequest
 from bot.models_file import Entry
 
 # What a clip may lie like where nothing is said of it: as its picture does, or as most do.
@@ -100,6 +100,16 @@ class Model(Table):
     def size(self, request: VideoRequest) -> Size:
         """Return the one row that says what to send for this request."""
         return next(row for row in self._sizes[request.mode] if _matches(row, request, _SIZED_BY))
+
+    @property
+    def takes_webp(self) -> bool:
+        """Whether a picture may be a WebP."""
+        return self.asking.picture is None or self.asking.picture.webp
+
+    def takes(self, picture: Picture, request: VideoRequest) -> bool:
+        """Whether a picture that was made what another model takes is what this one takes, too."""
+        is_known = self.takes_webp or picture.content_type != "image/webp"
+        return is_known and self.size(request).pixels in {None, (picture.width, picture.height)}
 
     def quote(self, request: VideoRequest) -> Quote:
         """Return what the request costs.
@@ -406,6 +416,7 @@ def _unsaid(model: Model, mode: ModeSpec, dialect: str) -> str:
     return ""
 
 
+_REASONS = {"missing": "is missing", "extra_forbidden": "is unknown"}
 _Built = TypeVar("_Built", bound=Table)
 
 
@@ -418,7 +429,7 @@ def _built(kind: type[_Built], entry: Entry, known: Mapping[str, Any], *, id_key
         return kind.model_validate({id_key: entry.name, **entry.table, **known})
     except pydantic.ValidationError as error:
         first = error.errors(include_url=False)[0]
-        reason = first["msg"].removeprefix("Value error, ")
+        reason = _REASONS.get(first["type"], first["msg"].removeprefix("Value error, "))
         key = ".".join(str(part) for part in first["loc"])
         raise SettingsError(f"{entry.where} {key}: {reason}" if key else f"{entry.where} {reason}") from error
 

@@ -75,10 +75,9 @@ class Composer:
         """
         model = self._availability.catalogue.models[offer.request.model]
         request = offer.request
-        pixels = model.size(request).pixels
 
         async def refitted(picture: Picture | None) -> Picture | None:
-            if picture is None or pixels in {None, (picture.width, picture.height)}:
+            if picture is None or model.takes(picture, request):
                 return picture
             _, again = await self._fitted(KeptUpload(picture.path), model, request, (request.shape,))
             return dataclasses.replace(again, cropped=picture.cropped or again.cropped)
@@ -147,6 +146,5 @@ class Composer:
     ) -> tuple[Shape, Picture]:
         check_upload_size(upload.size)
         sizes = {one: model.size(dataclasses.replace(request, shape=one)).pixels for one in shapes}
-        webp = model.asking.picture is None or model.asking.picture.webp
         async with self._files:
-            return await self._pictures.fit(await upload.read(), sizes=sizes, webp=webp)
+            return await self._pictures.fit(await upload.read(), sizes=sizes, webp=model.takes_webp)

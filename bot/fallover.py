@@ -116,7 +116,8 @@ class FallOver:
         def fits(model: Model, request: VideoRequest) -> bool:
             is_dear = most_micros is not None and model.quote(request).micros > most_micros
             is_alike = model.account is job.account and model.gateway != avoided
-            return is_alike and not is_dear and _takes(model, request, job)
+            kept = [picture for picture in (job.picture, job.end_picture) if picture is not None]
+            return is_alike and not is_dear and all(model.takes(picture, request) for picture in kept)
 
         try:
             found = await self._chooser.next_for(job, fits=fits)
@@ -157,13 +158,6 @@ def may_fall_over(job: Job, failure: Failure) -> bool:
     if job.task_id is None:
         return failure.kind not in _NEVER
     return failure.kind in _FAULTS and failure.charged is False
-
-
-def _takes(model: Model, request: VideoRequest, job: Job) -> bool:
-    """Whether the pictures that were kept for a job are as another model wants them."""
-    pixels = model.size(request).pixels
-    kept = [picture for picture in (job.picture, job.end_picture) if picture is not None]
-    return all(pixels in {None, (picture.width, picture.height)} for picture in kept)
 
 
 def _origin(job: Job) -> str:

@@ -255,13 +255,21 @@ async def test_which_models_may_go_on(
     assert (successor is not None) is goes_on
 
 
-@pytest.mark.parametrize(("width", "goes_on"), [(1280, True), (1792, False)])
-async def test_no_model_goes_on_that_wants_the_picture_in_other_pixels(
-    books: Books, tmp_path: Path, width: int, goes_on: bool
+@pytest.mark.parametrize(
+    ("model", "width", "kind", "goes_on"),
+    [
+        ("pixazo/sora-2-pro", 1280, "image/jpeg", True),
+        ("pixazo/sora-2-pro", 1792, "image/jpeg", False),
+        ("pixazo/sora-2-pro", 1280, "image/webp", True),
+        ("apixo/veo-3-1-fast", 1792, "image/jpeg", True),
+        ("apixo/veo-3-1-fast", 1792, "image/webp", False),
+    ],
+)
+async def test_no_model_goes_on_that_wants_the_picture_otherwise(
+    books: Books, *, model: str, width: int, kind: str, goes_on: bool
 ) -> None:
-    kept = Picture(path=tmp_path / "a.jpg", content_type="image/jpeg", width=width, height=720, cropped=False)
-    wish = MODELS["pixazo/sora-2-pro"].request(mode=Mode.IMAGE, prompt="a fox")
-    assert MODELS["pixazo/sora-2-pro"].size(wish).pixels == (1280, 720)
+    kept = Picture(path=Path("a"), content_type=kind, width=width, height=720, cropped=False)
+    wish = MODELS[model].request(mode=Mode.IMAGE, prompt="a fox")
     job = await books.place(is_auto=True, picture=kept)
     assert (await falling(books, Choosing(wish)).end(job, DOWN) is not None) is goes_on
 

@@ -1,6 +1,7 @@
 """What stands side by side is what would be ordered: its price, its quality, its sound and its pictures."""
 
 import dataclasses
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,6 +13,9 @@ from bot.catalogue import Catalogue, Model
 from bot.choosing import Chooser
 from bot.models import Mode, Quality, ServerSettings
 from bot.timing import TimeTable
+from tests.acting import click, world_with
+from tests.offering import CHEAP, RICH, THREE
+from tests.world import picture
 
 SHIPPED = Catalogue.load()
 PRICED = [model for model in SHIPPED.models.values() if model.price is not None]
@@ -44,6 +48,30 @@ async def test_a_form_shows_what_its_order_costs_where_only_the_length_is_chosen
         free = {"prompt": "A fox", "keep_watermark": ordered.keep_watermark}
         assert dataclasses.replace(shown, **free) == ordered
         assert choice.offer.quote == model.quote(ordered)
+
+
+NO_WEBP = f"""
+[models."{RICH}".request]
+picture = {{ field = "image_urls", form = "list", webp = false }}
+"""
+
+
+async def test_a_picture_is_made_what_the_model_takes_that_is_chosen_later(tmp_path: Path) -> None:
+    async with world_with(tmp_path, THREE + NO_WEBP) as world:
+        shown: Any = await world.member.slash(
+            world.channel,
+            "video quote",
+            prompt="A fox",
+            model=CHEAP,
+            image=("a.webp", picture(1280, 720, "WEBP")),
+        )
+        options = shown.response.components[0]["components"][0]["options"]
+        await world.member.select(shown.response, [options[1]["value"]])
+        await click(world.member, shown, "Confirm")
+        job = await world.job()
+        assert job.picture is not None
+        assert (job.request.model, job.picture.content_type) == (RICH, "image/jpeg")
+        await world.settled()
 
 
 # The very same order of another model
