@@ -159,7 +159,7 @@ class Availability:
         if model.status == "retired":
             return f"it is retired. {model.note}".strip()
         if model.price is None:
-            return "its price is unknown; the operator has to set one."
+            return "the operator has to set its price."
         if model.gateway not in self._gateways:
             return "its gateway is not set up here."
         pause = self._pauses.of_model(model.model_id, model.gateway)

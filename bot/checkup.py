@@ -9,12 +9,11 @@ import aiohttp
 
 from bot import doctor_messages
 from bot.availability import Availability
-from bot.catalogue import Catalogue
 from bot.config import Settings
 from bot.doctor import ANSWER_SECONDS, Doctor
 from bot.findings import Finding, Level
 from bot.gateways.base import GatewayHttp
-from bot.gateways.build import address, real_gateways
+from bot.gateways.build import address, read_catalogue, real_gateways
 from bot.ground import known_times
 from bot.health import Health
 from bot.models import utc_now
@@ -38,7 +37,7 @@ async def check_up(settings: Settings, out: TextIO) -> bool:
     """
     folder = DataFolder(settings.data_dir)  # not entered: the bot holds its lock
     checkup.check_schema(folder.database)
-    catalogue = Catalogue.load(settings.models_file)
+    catalogue = read_catalogue(settings)
     database = Database(folder.database)
     try:
         async with GatewayHttp(check_seconds=ANSWER_SECONDS) as http:

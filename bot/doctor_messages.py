@@ -74,7 +74,10 @@ def line(finding: Finding) -> str:
 def summary(findings: Sequence[Finding]) -> str:
     """Count what asks for something."""
     count = sum(finding.level is not Level.OK for finding in findings)
-    return f"{count} of {len(findings)} findings ask for something." if count else "All is as it should be."
+    asks = "asks" if count == 1 else "ask"
+    return (
+        f"{count} of {len(findings)} findings {asks} for something." if count else "All is as it should be."
+    )
 
 
 # What hangs
@@ -252,7 +255,7 @@ def key_refused(name: str, words: str) -> Finding:
     return Finding(
         level=Level.BAD,
         what=f"{name} refuses the key: {text.code(words)}.",
-        do="Check the key in .env and the account at the gateway, then restart the bot.",
+        do="Check its key in .env (its key_env names it) and the account there, then restart the bot.",
     )
 
 
@@ -270,7 +273,7 @@ def no_answer(name: str, words: str) -> Finding:
     return Finding(
         level=Level.BAD,
         what=f"{name} does not answer as it should: {text.code(words)}.",
-        do="Check this machine's network and the gateway's status page; jobs under way wait for it.",
+        do="Check its base_url, this machine's network and its status page; jobs under way wait for it.",
     )
 
 

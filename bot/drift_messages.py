@@ -139,7 +139,8 @@ def priceless(models: Sequence[Model]) -> list[Finding]:
 def summary(findings: Sequence[Finding]) -> str:
     """Say whether anything differs."""
     count = sum(finding.level is not Level.OK for finding in findings)
-    return f"{count} of these ask for something." if count else "Nothing differs."
+    asks = "asks" if count == 1 else "ask"
+    return f"{count} of these {asks} for something." if count else "Nothing differs."
 
 
 def _some(values: Sequence[object]) -> str:

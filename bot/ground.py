@@ -11,12 +11,18 @@ from bot.catalogue import Catalogue
 from bot.config import Settings
 from bot.errors import SettingsError
 from bot.gateways.base import Gateway, GatewayHttp
-from bot.gateways.build import key_limits, play_gateways, real_gateways, trusted_hosts
+from bot.gateways.build import (
+    key_limits,
+    play_gateways,
+    read_catalogue,
+    real_gateways,
+    trusted_hosts,
+)
 from bot.gateways.download import ClipFetcher
 from bot.gateways.metered import MeteredGateway
 from bot.health import Health
 from bot.metrics import Metrics
-from bot.models import AUTO, Clock, Sleep
+from bot.models import Clock, Sleep
 from bot.pauses import Pauses
 from bot.quotas import Policy
 from bot.sandbox.server import SandboxServer
@@ -71,11 +77,7 @@ async def open_ground(
     Raises:
         StartupError: with one line that says why, and its exit code.
     """
-    catalogue = Catalogue.load(settings.models_file)
-    if settings.default_model not in {None, AUTO, *catalogue.models}:
-        raise SettingsError(
-            f"DEFAULT_MODEL: there is no {settings.default_model!r}; there are {', '.join(catalogue.models)}."
-        )
+    catalogue = read_catalogue(settings)
     async with contextlib.AsyncExitStack() as stack:
         folder = stack.enter_context(DataFolder(settings.data_dir))
         health = Health(clock=clock)

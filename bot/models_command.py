@@ -6,12 +6,12 @@ from decimal import Decimal
 from typing import TextIO
 
 from bot import doctor_messages, drift, drift_messages, money, text
-from bot.catalogue import Catalogue, Model
+from bot.catalogue import Model
 from bot.config import Settings
 from bot.entries import GatewaySpec
 from bot.findings import Finding, Level
 from bot.gateways.base import Gateway, GatewayHttp
-from bot.gateways.build import address, real_gateways
+from bot.gateways.build import address, read_catalogue, real_gateways
 from bot.inspection import inspect
 from bot.models import Clock, utc_now
 
@@ -29,7 +29,7 @@ def write_list(settings: Settings, out: TextIO) -> None:
     Raises:
         SettingsError: one line with the file, the table and the key that is wrong.
     """
-    catalogue = Catalogue.load(settings.models_file)
+    catalogue = read_catalogue(settings)
     models = list(catalogue.models.values())
     gateways = [
         (
@@ -54,7 +54,7 @@ async def check(
     Raises:
         SettingsError: one line with the file, the table and the key that is wrong.
     """
-    catalogue = Catalogue.load(settings.models_file)
+    catalogue = read_catalogue(settings)
     models = list(catalogue.models.values())
     async with GatewayHttp(clock=clock) as http:
         gateways = real_gateways(settings, catalogue, http)

@@ -8,7 +8,7 @@ from bot.catalogue import Model
 from bot.models import Quote
 from bot.receipts import price
 
-UNKNOWN = "the price is unknown: the operator has to set one before it can be ordered"
+UNKNOWN = "price unknown: set it to use it"
 _MOST_LENGTHS = 4  # that are written one by one
 
 _Costs: TypeAlias = Sequence[tuple[int, Quote]]

@@ -31,10 +31,11 @@ OVER = {
 def quote(draft: Draft, ways: Ways | None, choices: Sequence[Choice], *, has_changed: bool = False) -> str:
     """Ask for a yes: the price, what changes it, which other models there are, and what would be cheaper."""
     new = draft.new
+    verb = "costs" if new.quote.micros else "is"
     lines = [
         f"The price has changed. It is **{price(new.quote)}** now: {settings_line(new.request)}."
         if has_changed
-        else f"This costs **{price(new.quote)}**: {settings_line(new.request)}.",
+        else f"This {verb} **{price(new.quote)}**: {settings_line(new.request)}.",
         "Confirm to order it. Until then nothing is held; the quote ends after a day.",
     ]
     if new.note:
@@ -60,11 +61,12 @@ def _beside(choice: Choice, draft: Draft) -> str:
 
 
 def _changes(draft: Draft, ways: Ways) -> list[str]:
-    lengths = [_marked(f"{one.request.seconds} s", one, draft) for one in ways.lengths[:MOST_LENGTHS]]
-    qualities = [_marked(str(one.request.quality), one, draft) for one in ways.qualities]
+    lengths = [(f"{one.request.seconds} s", one) for one in ways.lengths[:MOST_LENGTHS]]
+    qualities = [(str(one.request.quality), one) for one in ways.qualities]
     said = [
-        _line("Length", lengths if len(lengths) > 1 else []),
-        _line("Quality", qualities if len(qualities) > 1 else []),
+        _line(name, [_marked(*one, draft) for one in choices])
+        for name, choices in (("Length", lengths), ("Quality", qualities))
+        if len({offer.quote.micros for _, offer in choices}) > 1
     ]
     return ["What changes the price:", *filter(None, said)] if any(said) else []
 

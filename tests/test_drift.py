@@ -320,7 +320,7 @@ async def test_a_gateway_that_cannot_be_reached_is_told_once() -> None:
 
 async def test_a_key_that_is_refused_is_told_once_and_what_is_public_is_compared_all_the_same() -> None:
     no = answer(401, {"error": {"message": f"{KEY} is no key"}})
-    refused = "BAD   router refuses the key: `[key] is no key`. Check the key in .env"
+    refused = "BAD   router refuses the key: `[key] is no key`. Check its key in .env"
     async with serving(no) as server:
         (line,) = await checked(router(server.port) + ENTRY + PRICE)
         assert line.startswith(refused)

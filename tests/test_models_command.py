@@ -124,7 +124,7 @@ async def test_the_exit_code_of_the_check_says_whether_anything_differs(
         assert await run("models", "check") == 1
         out = capsys.readouterr().out
         assert "BAD   studio/wan: the catalogue orders it as `wan-2.1`" in out
-        assert out.endswith("1 of these ask for something.\n")
+        assert out.endswith("1 of these asks for something.\n")
 
 
 async def test_what_a_check_cannot_do_without_is_refused_as_everywhere(
@@ -144,6 +144,12 @@ async def test_what_a_check_cannot_do_without_is_refused_as_everywhere(
     assert "models_url: belongs to kind apixo, not to pixazo" in capsys.readouterr().err
 
     monkeypatch.delenv("MODELS_FILE")
+    with monkeypatch.context() as context:
+        context.setenv("DEFAULT_MODEL", "apixo/sora-9")
+        for what in ("list", "check"):
+            assert await run("models", what) == 2
+            assert "DEFAULT_MODEL: there is no 'apixo/sora-9'; there are" in capsys.readouterr().err
+
     assert await run("models", "check") == 1
     assert "WARN  No gateway that costs money is set up" in capsys.readouterr().out
     with pytest.raises(SystemExit) as usage:

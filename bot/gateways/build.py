@@ -15,9 +15,24 @@ from bot.gateways.apixo import ApixoGateway
 from bot.gateways.base import Gateway, GatewayHttp
 from bot.gateways.pixazo import PixazoGateway
 from bot.gateways.videos import VideosGateway
+from bot.models import AUTO
 from bot.quotas import Layer, Limit
 
 _AT_HOME = (".local", ".lan", ".internal", ".home.arpa")
+
+
+def read_catalogue(settings: Settings) -> Catalogue:
+    """Read the catalogue, and make sure that the default model is in it.
+
+    Raises:
+        SettingsError: one line that says what is wrong where.
+    """
+    catalogue = Catalogue.load(settings.models_file)
+    if settings.default_model not in {None, AUTO, *catalogue.models}:
+        raise SettingsError(
+            f"DEFAULT_MODEL: there is no {settings.default_model!r}; there are {', '.join(catalogue.models)}."
+        )
+    return catalogue
 
 
 def real_gateways(settings: Settings, catalogue: Catalogue, http: GatewayHttp) -> dict[str, Gateway]:
