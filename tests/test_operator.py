@@ -27,7 +27,7 @@ async def test_staff_who_are_not_the_operator_see_and_reopen_nothing(world: Worl
     await close_both(world)
     assert await offered(world) == {}
     assert (await reopen(world, "key apixo")).startswith("Only the bot's operator may do this")
-    assert "No model can be ordered now" in await world.create(prompt="A fox")
+    assert "Nothing else can be ordered now" in await world.create(prompt="A fox")
 
 
 async def test_the_operator_chooses_from_what_is_out(world: World) -> None:

@@ -145,12 +145,13 @@ async def test_a_paused_model_is_shown_avoided_and_refused_by_name(world: World)
     await world.settled()
 
 
-async def test_without_the_first_model_the_next_one_is_the_default(world: World) -> None:
-    make_operator(world, world.staff)
-    await staff(world, "pause", reason="Too dear", model="apixo/sora-2")
-    await world.create(prompt="A fox")
-    assert (await world.job()).request.model == PRO
-    await world.settled()
+async def test_without_the_first_model_the_next_one_is_the_default(tmp_path: Path) -> None:
+    async with open_world(tmp_path / "data", default_model=None) as world:
+        make_operator(world, world.staff)
+        await staff(world, "pause", reason="Too dear", model="apixo/veo-3-1-fast")
+        await world.create(prompt="A fox")
+        assert (await world.job()).request.model == "apixo/veo-3-1-quality"
+        await world.settled()
 
 
 async def test_a_paused_gateway_takes_no_orders_over_a_restart_but_its_waiting_jobs_go_on(
@@ -165,7 +166,7 @@ async def test_a_paused_gateway_takes_no_orders_over_a_restart_but_its_waiting_j
         assert told.startswith("The gateway `apixo` is, in every server, paused now: `Prices`.")
         await world.restart()
         make_operator(world, world.staff)
-        assert "No model can be ordered now" in await world.create(prompt="Another")
+        assert "Nothing else can be ordered now" in await world.create(prompt="Another")
         assert "its gateway is paused since" in await world.ask("video models")
         await world.settled()
         assert (await world.job()).stage == "done"
