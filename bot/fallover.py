@@ -157,7 +157,8 @@ def may_fall_over(job: Job, failure: Failure) -> bool:
         return False
     if job.task_id is None:
         return failure.kind not in _NEVER
-    return failure.kind in _FAULTS and failure.charged is False
+    is_free = failure.charged is False or not job.quote.micros
+    return failure.kind in _FAULTS and is_free
 
 
 def _origin(job: Job) -> str:

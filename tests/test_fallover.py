@@ -57,6 +57,7 @@ def failed_job(**changes: Any) -> Job:
         "fell_from": None,
         "task_id": None,
         "charge": Charge(budget=Budget.MEMBER),
+        "quote": Quote(micros=DOLLAR, estimate=False),
         **changes,
     }
     return cast("Job", SimpleNamespace(**job))
@@ -93,6 +94,8 @@ def test_a_task_that_failed_goes_on_only_where_its_gateway_was_at_fault_and_took
     }
     may = may_fall_over(failed_job(task_id="task"), Failure(kind=kind, charged=charged))
     assert may is (kind in faults and charged is False)
+    free = failed_job(task_id="task", quote=Quote(micros=0, estimate=False))
+    assert may_fall_over(free, Failure(kind=kind, charged=charged)) is (kind in faults)
 
 
 @pytest.mark.parametrize(

@@ -51,6 +51,13 @@ async def test_a_free_job_is_charged_to_an_open_purse_and_is_nothing_to_refund(t
         assert receipts.line(job) == "Free · the purse of <#200>"
 
 
+async def test_a_quote_of_what_is_free_says_so_and_names_no_price_that_would_change(tmp_path: Path) -> None:
+    async with world_with(tmp_path, FREE) as world:
+        told = await world.ask("video quote", prompt="A fox", model="apixo/sora-2")
+        assert told.startswith("This is **free**: apixo/sora-2 · 10 s")
+        assert "What changes the price" not in told
+
+
 async def test_a_free_job_says_so_wherever_a_price_stands(tmp_path: Path) -> None:
     async with world_with(tmp_path, FREE) as world:
         assert "\n10 s free, 15 s free\n" in await world.ask("video models")
