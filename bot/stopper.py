@@ -63,8 +63,10 @@ class Stopper:
             self._asked.discard(job.job_id)
 
     async def _stop(self, job: Job, gateway: Gateway, user_id: int) -> Job:
+        lane = self._lanes[job.request.model]
+        await lane.turn(CALLED)  # first: a clip that comes meanwhile must not be deleted
         if await self._store.begin(job, user_id=user_id, now=self._clock()):
-            if not await self._ends(job, gateway):
+            if not await self._ends(job, gateway, lane):
                 raise UserError(messages.goes_on(job))
             stopped = await self._store.stopped(job.job_id, now=self._clock())
             if stopped is not None:
@@ -75,11 +77,9 @@ class Stopper:
             raise UserError(messages.cannot_stop(now_is, aborts=True))
         return now_is
 
-    async def _ends(self, job: Job, gateway: Gateway) -> bool:
+    async def _ends(self, job: Job, gateway: Gateway, lane: Lane) -> bool:
         """Ask the gateway to end a job's task; return whether it has ended."""
         model, task_id = self._catalogue.models[job.request.model], job.task_id or ""
-        lane = self._lanes[model.model_id]
-        await lane.turn(CALLED)
         if await gateway.abort(model, task_id):
             return True
         # It did not say that it did, which is no word on whether it has.

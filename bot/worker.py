@@ -347,7 +347,8 @@ class JobWorker:
                 until = hour_from_now if error.is_absent else deadline
                 if bad >= pacing.MOST_BAD_FILES or self._clock() >= until:
                     kind = FailureKind.BAD_FILE if error.lasting else FailureKind.NO_OUTPUT
-                    await self._fail(job, Failure(kind=kind, detail=str(error)))
+                    if await self._stops.stopped(job.job_id, now=self._clock()) is None:
+                        await self._fail(job, Failure(kind=kind, detail=str(error)))
                     return
                 await self._sleep(pacing.growing_pause(tries))
                 urls = await self._watcher.links(job) or urls  # signed links end, and a server may move

@@ -348,7 +348,7 @@ class JobStore(Store):
         if job is None or job.stage is not Stage.QUEUED:
             return None
         actor = None if user_id is None else await members.row(connection, job.server_id, user_id)
-        cancelled = await self.call_off(connection, job_id, Stage.QUEUED, by=by, actor_id=actor, now=now)
+        cancelled = await self.call_off(connection, job_id, {Stage.QUEUED}, by=by, actor_id=actor, now=now)
         if cancelled is not None and user_id is not None and user_id != job.user_id:
             await audit.record(
                 connection,
@@ -366,17 +366,17 @@ class JobStore(Store):
         self,
         connection: AsyncConnection,
         job_id: str,
-        stage: Stage,
+        stages: Collection[Stage],
         *,
         by: str,
         actor_id: int | None,
         now: dt.datetime,
     ) -> Job | None:
-        """End a job that is in a stage, and give the held money back; see `cancel`."""
+        """End a job that is in one of these stages, and give the held money back; see `cancel`."""
         job = await self.change(
             connection,
             job_id,
-            {stage},
+            stages,
             Stage.CANCELLED,
             now,
             history=by,

@@ -53,14 +53,14 @@ class StopStore(Store):
     async def stopped(self, connection: AsyncConnection, job_id: str, *, now: dt.datetime) -> Job | None:
         """Cancel a job whose task has ended, where somebody asked for that; its held money goes back.
 
-        Only servers of the team's own end tasks, so nothing is booked for what was rendered until then. None
-        where nobody asked, or the job is not at its gateway any more.
+        Only servers of the team's own end tasks, so nothing is booked for what was rendered until then. The
+        last look may have seen a clip that nobody can fetch any more. None where nobody asked, or the job is
+        over, or its clip is here.
         """
         asked = sa.select(jobs.c.stopper_id, jobs.c.member_id).where(jobs.c.job_id == job_id)
         row = (await connection.execute(asked)).one()
         if row.stopper_id is None:
             return None
         by = "by its member" if row.stopper_id == row.member_id else "by staff"
-        return await self._jobs.call_off(
-            connection, job_id, Stage.RENDERING, by=by, actor_id=row.stopper_id, now=now
-        )
+        stages = {Stage.RENDERING, Stage.FETCHING}
+        return await self._jobs.call_off(connection, job_id, stages, by=by, actor_id=row.stopper_id, now=now)

@@ -1,5 +1,6 @@
 """Jobs on a team's own machine: stopped while they are rendered, shown as they go on, paid by the second."""
 
+import asyncio
 import contextlib
 from collections.abc import AsyncGenerator
 from pathlib import Path
@@ -13,7 +14,7 @@ from storage.stops import StopStore
 from tests.acting import press_at_once, world_with
 from tests.fake_apixo import Held
 from tests.fake_videos import FakeVideos, saying
-from tests.world import World
+from tests.world import World, come_to_rest
 
 MODELS = """
 [gateways.studio]
@@ -191,6 +192,71 @@ async def test_a_kill_while_the_machine_is_asked_loses_nothing(scene: Scene, end
     else:
         await scene.world.settled()
         assert (await scene.world.job()).stage is Stage.DONE
+
+
+async def test_a_clip_that_comes_while_the_stop_waits_for_its_turn_is_not_deleted(scene: Scene) -> None:
+    look = Held(saying({"id": "video_1", "status": "completed"}))
+    scene.studio.looks.append(look.answer)
+    world, job = scene.world, await scene.order()
+    await world.until(look.arrived.is_set)
+    press = press_at_once(world, await scene.card(), (world.member, "Stop rendering"))
+    pressing = asyncio.create_task(press)
+    await come_to_rest()
+    look.release.set()
+
+    async def is_found() -> bool:
+        now_is = await world.store.get(job.job_id)
+        return now_is is not None and now_is.stage is not Stage.RENDERING
+
+    while not await is_found():  # while time stands still
+        await come_to_rest()
+    await world.time.move_until(_ended(pressing))
+    await world.settled()
+    assert (await world.job()).stage is Stage.DONE
+    assert scene.asked == 0
+
+
+async def _ended(task: asyncio.Task[Any]) -> None:
+    await task
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+async def test_a_task_that_ends_while_the_machine_is_asked_is_stopped_or_paid(
+    scene: Scene, is_there: bool
+) -> None:
+    """Never fetched for an hour, to be told as a failure then."""
+    world, studio = scene.world, scene.studio
+
+    async def end(request: Any) -> Any:
+        studio.renders = True
+        until = Stage.DONE if is_there else Stage.FETCHING
+        while (await world.job()).stage is not until:
+            await come_to_rest()
+        return await saying({"id": request.match_info["video_id"], "deleted": True})(request)
+
+    studio.aborts.append(end)
+    if not is_there:
+        studio.downloads.extend([saying({"detail": "Video not found"}, status=404)] * 100)
+    job = await scene.order()
+    told = await scene.press(world.member)
+    if is_there:
+        assert "is cancelled" not in told
+        await world.settled()
+        assert (await world.job()).stage is Stage.DONE
+        return
+    assert told == f"Job `{job.job_id}` is cancelled. $0.60 returned to your quota."
+    await assert_stopped(scene)
+
+
+async def test_a_kill_after_the_clip_was_deleted_is_a_stop_too(scene: Scene) -> None:
+    job = await scene.order()
+    stops = StopStore(scene.world.database, scene.world.store)
+    assert await stops.begin(job, user_id=scene.world.member.id, now=scene.world.time.now())
+    scene.studio.renders = True
+    scene.studio.downloads.extend([saying({"detail": "Video not found"}, status=404)] * 100)
+    await scene.world.reached(Stage.FETCHING)
+    await scene.world.restart()
+    await assert_stopped(scene)
 
 
 async def test_a_machine_that_forgets_a_task_which_nobody_stopped_leaves_it_unclear(scene: Scene) -> None:
