@@ -629,9 +629,13 @@ async def test_a_failure_is_free_where_the_server_or_the_operator_says_so(
     assert (await checked(http, catalogue, answer(200, failed), "openrouter")).failure.charged is False
     assert (await checked(http, catalogue, answer(200, failed), "newapi")).failure.charged is None
     failed["usage"] = {"cost": 0.2}
-    assert (await checked(http, catalogue, answer(200, failed), "openrouter")).failure.charged is None
+    assert (await checked(http, catalogue, answer(200, failed), "newapi")).failure.charged is None
     seen = await checked(http, catalogue, answer(200, failed), charged=False)
     assert seen.failure.charged is False
+    # What it says it took counts more than what the operator says of all failures.
+    for said in (None, False):
+        seen = await checked(http, catalogue, answer(200, failed), "openrouter", charged=said)
+        assert seen.failure.charged is True
 
 
 CONTENT = f"ORIGIN/v1/videos/{TASK}/content"

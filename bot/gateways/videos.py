@@ -43,7 +43,7 @@ _SERVER_ERRORS = range(500, 600)
 class VideosGateway:
     """One server and the key it is asked with, which may be empty.
 
-    `charged` is False where failed tasks are known to take no money.
+    `charged` is False where failed tasks are known to take no money; what a task says it took counts more.
     """
 
     tells_balance = False
@@ -201,7 +201,7 @@ class VideosGateway:
         return verdicts.of_task(
             self._line.plain(problem.message or answer.status),
             self._line.plain(problem.code),
-            charged=False if cost == 0 else self._charged,
+            charged=self._charged if cost is None else cost > 0,
         )
 
 
