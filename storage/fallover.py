@@ -54,7 +54,8 @@ class FallOverStore(Store):
         store = self._orders.jobs
         if await store.end(connection, job.job_id, failure, fell_to=new.job_id, now=now) is None:
             return await store.of_origin(connection, new.origin)
-        weighed = await weigh(connection, new, job.member_id, policy, now=now)
+        # In the period of the order, in which the next job counts, too.
+        weighed = await weigh(connection, new, job.member_id, policy, now=job.created_at)
         of_key = [standing for standing in weighed.standings if standing.limit.layer is Layer.KEY]
         if await refusing(connection, of_key, new) is not None:
             raise _KeyIsFull

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import datetime as dt
 import io
 import json
 from collections.abc import AsyncGenerator
@@ -175,6 +176,22 @@ async def test_a_key_without_room_changes_nothing(books: Books) -> None:
     policy = dataclasses.replace(UTC_POLICY, caps=(cap,))
     assert await store.fall_over(job, DOWN, next_of(job, 30 * CENT), policy, now=NOON) is None
     assert await books.jobs.get(job.job_id) == job
+
+
+@pytest.mark.parametrize("measure", [Measure.DAY, Measure.JOBS_A_DAY])
+async def test_the_keys_room_is_that_of_the_day_in_which_the_next_job_counts(
+    books: Books, measure: Measure
+) -> None:
+    store = FallOverStore(books.database, books.orders)
+    amount = {Measure.DAY: 30 * CENT, Measure.JOBS_A_DAY: 1}[measure]
+    cap = Limit(layer=Layer.KEY, measure=measure, amount=amount, subject="pixazo")
+    policy = dataclasses.replace(UTC_POLICY, caps=(cap,))
+    evening = NOON + dt.timedelta(hours=11, minutes=59)
+    await books.place(30 * CENT, at=evening, request=PIXAZO, gateway="pixazo")
+    job = await books.place(30 * CENT, at=evening, is_auto=True)
+    morning = NOON + dt.timedelta(hours=13)
+    assert await store.fall_over(job, DOWN, next_of(job, 30 * CENT), policy, now=morning) is None
+    assert (await books.total(Scope.KEY, "pixazo", measure=Measure.DAY, at=evening)).held_micros == 30 * CENT
 
 
 async def test_a_dearer_model_is_offered_once_and_holds_nothing(books: Books) -> None:
