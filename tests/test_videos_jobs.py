@@ -106,6 +106,24 @@ async def test_two_servers_of_different_dialects_make_clips_side_by_side(
     assert ROUTER_KEY not in caplog.text
 
 
+async def test_two_keys_of_one_server_are_used_side_by_side_each_for_its_own_jobs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STUDIO_KEY", STUDIO_KEY)
+    monkeypatch.setenv("ROUTER_KEY", ROUTER_KEY)
+    async with FakeVideos() as server:
+        models = MODELS.format(studio=server.base_url, router=server.base_url)
+        async with world_with(tmp_path, models) as world:
+            await world.create(prompt="A fox", model="studio/wan")
+            await world.settled()
+            assert {key for _, _, key in server.seen} == {f"Bearer {STUDIO_KEY}"}
+            server.seen.clear()
+            await world.create(prompt="A hare", model="router/veo")
+            await world.settled()
+            assert {key for _, _, key in server.seen} == {f"Bearer {ROUTER_KEY}"}
+            assert [job.stage for job in await world.jobs()] == [Stage.DONE] * 2
+
+
 async def test_a_member_never_pays_more_than_the_quote(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
