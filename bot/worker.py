@@ -138,6 +138,8 @@ class JobWorker:
         for job in unfinished:
             if job.stage in {Stage.SUBMITTING, Stage.RENDERING} or self._keeps_slot(job):
                 self._slots(job).keep(job)
+            if job.stage is Stage.RENDERING:  # where its model is on trial, it is the one that tries
+                self._track.may_try(job.request.model, job.job_id)
         for job in unfinished:
             # Nobody but its task moves a rendering job: of a thousand, not one need be read again.
             self._start(job, attempt=2, known=job if job.stage is Stage.RENDERING else None)

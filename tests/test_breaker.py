@@ -1,6 +1,7 @@
 """A model that keeps failing is left alone, and tried again by one order; members' own faults never count."""
 
 import datetime as dt
+import io
 from collections.abc import AsyncGenerator
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from bot import breaker, messages
 from bot.breaker import BOT_STOPPED, FIRST_PAUSE, LONGEST_PAUSE, Breaker, Outcome, Record, Verdict
 from bot.models import Failure, FailureKind, Stage
 from bot.track import COUNTS_FOR, Track
+from storage.proof import prove_ledger
 from storage.track import TrackStore
 from tests.acting import availability, click, has_card, make_operator, world_with
 from tests.books import NOON, Books, open_books
@@ -179,6 +181,12 @@ async def fails(world: World, times: int, model: str = CHEAP) -> None:
         await world.settled()
 
 
+async def passes(world: World, seconds: float) -> None:
+    """Let so much time pass."""
+    until = world.time.now() + dt.timedelta(seconds=seconds)
+    await world.until(lambda: world.time.now() >= until)
+
+
 async def all_pages(world: World) -> str:
     """Turn every page of /video models; return all there is to read."""
     shown = await world.member.slash(world.channel, "video models")
@@ -220,6 +228,35 @@ async def test_an_open_breaker_refuses_names_others_and_tries_again_by_one_order
         assert [job.stage for job in await world.jobs(of=world.other)] == [Stage.DONE]
         assert "is ordered" in await world.create(prompt="A fox", model=CHEAP)
         await world.settled()
+
+
+async def test_of_many_orders_one_tries_also_over_a_restart(tmp_path: Path) -> None:
+    async with world_with(tmp_path, THREE) as world:
+        await fails(world, 3)
+        world.time.jump(minutes=11)
+        world.gateway.keep_rendering()
+        sent = len(world.gateway.submitted)
+        for number in range(12):
+            await world.create(
+                prompt=f"Fox {number}", model=CHEAP, by=(world.member, world.other)[number % 2]
+            )
+
+        await world.until(lambda: len(world.gateway.submitted) > sent and world.app.desk.is_quiet)
+        assert len(world.gateway.submitted) == sent + 1
+
+        await world.restart()
+        await passes(world, 180)
+        assert len(world.gateway.submitted) == sent + 1
+
+        world.gateway.looks.append(state("failed", failCode="CONTENT_VIOLATION", failMsg="no foxes"))
+        await world.until(lambda: len(world.gateway.submitted) > sent + 1)  # it said nothing of the model
+        await passes(world, 180)
+        assert len(world.gateway.submitted) == sent + 2
+
+        world.gateway.renders = True
+        await world.settled()
+        assert len(world.gateway.submitted) == sent + 12
+        assert prove_ledger(world.app.folder.database, io.StringIO())
 
 
 async def test_a_failed_trial_opens_again_for_longer_and_the_operator_can_reopen(tmp_path: Path) -> None:
