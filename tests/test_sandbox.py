@@ -907,8 +907,10 @@ async def test_ten_tasks_run_at_once(slow_client: Client, clock: MovableClock) -
 # Failures on demand.
 
 
-def test_every_trigger_has_a_meaning() -> None:
+def test_every_trigger_has_a_meaning_which_the_readme_tells() -> None:
     assert set(MEANINGS) == set(Trigger)
+    rows = [f"| `{trigger}` | {meaning} |" for trigger, meaning in MEANINGS.items()]
+    assert "\n".join(rows) in (Path(__file__).parents[1] / "README.md").read_text("utf-8")
 
 
 @pytest.mark.parametrize(
