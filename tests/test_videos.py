@@ -792,6 +792,14 @@ def test_no_depth_of_an_answer_breaks_the_reading() -> None:
         assert problem.message in {"seconds: no", ""}  # by whether the JSON can be read at all
 
 
+@pytest.mark.parametrize("task_id", [".", ".."])
+async def test_an_id_that_would_be_another_route_is_none(
+    http: GatewayHttp, catalogue: Catalogue, task_id: str
+) -> None:
+    outcome, _ = await submitted(http, catalogue, answer(200, {"id": task_id, "status": "queued"}))
+    assert isinstance(outcome, Lost)
+
+
 async def test_an_id_is_no_path(http: GatewayHttp, catalogue: Catalogue) -> None:
     async with serving(answer(200, {"id": "a/../b?c", "status": "completed"})) as server:
         seen = await gateway(http, server.origin).check(catalogue.models["newapi/model"], "a/../b?c")

@@ -78,7 +78,8 @@ def _id(value: object) -> str:
     if isinstance(value, bool) or not isinstance(value, str | int):
         return ""
     task_id = str(value).strip()
-    return task_id if task_id.isprintable() and len(task_id) <= _MOST_ID else ""
+    is_route = task_id in {".", ".."}  # which no quoting keeps from naming another one
+    return task_id if task_id.isprintable() and len(task_id) <= _MOST_ID and not is_route else ""
 
 
 def _integer(value: object) -> int | None:
