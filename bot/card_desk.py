@@ -54,6 +54,9 @@ class _Card:
     shown_outlook: Outlook | None
     since: float
     is_at_work: bool = False
+    is_inherited: bool = (
+        False  # an earlier run has shown how far the task is, which only a look can tell anew
+    )
     is_closed: bool = False  # gone or forbidden: only a new stage is worth another try
     troubles: int = 0  # the last edits failed: the next one waits like mere progress, and longer each time
 
@@ -115,6 +118,7 @@ class CardDesk:
             # An earlier run may have shown the right stage: then there is no hurry.
             shown = _face(job) if job.card_stage is job.stage else None
             card = _Card(job, _face(job), NOTHING_KNOWN, shown, None, self._now())
+            card.is_inherited = shown is not None and job.stage is Stage.RENDERING
             self._cards[job.job_id] = card
         card.job = job
         self._weigh(card)
@@ -187,7 +191,8 @@ class CardDesk:
         """Work out what the card should show, and whether that is worth an edit."""
         job = card.job
         card.face, card.outlook = _face(job), self._forecast.of(job)
-        if card.is_at_work or not card.needs_edit:
+        card.is_inherited &= job.stage is Stage.RENDERING and not self._forecast.is_heard_of(job)
+        if card.is_at_work or card.is_inherited or not card.needs_edit:
             self._wishes.pop(job.job_id, None)
             return
         self._wishes[job.job_id] = pacing.CardWish(

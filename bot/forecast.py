@@ -21,7 +21,7 @@ class Forecast:
         self._times = times
         self._clock = clock
         self._lines: dict[str, tuple[dt.datetime, dict[str, Outlook]]] = {}
-        self._told: dict[str, float] = {}  # by job: the share that its gateway says is done
+        self._told: dict[str, float | None] = {}  # by job that was looked at: the share that is done
         self._cells: dict[str, int] = {}  # by job: how far its bar has come
 
     def of(self, job: Job) -> Outlook:
@@ -56,10 +56,14 @@ class Forecast:
         starts = self._starts(model, now, newcomer)
         return len(slots.waiting), starts.get("", max(starts.values()))
 
-    def told(self, job: Job, share: float) -> None:
+    def told(self, job: Job, share: float | None) -> None:
         """A look showed how much of a task is done, from 0 to 1; nothing at all says only that it began."""
-        if share > 0:
-            self._told[job.job_id] = share
+        if share or job.job_id not in self._told:
+            self._told[job.job_id] = share or None
+
+    def is_heard_of(self, job: Job) -> bool:
+        """Whether a look in this run showed that the job's task is under way."""
+        return job.job_id in self._told
 
     def _line(self, model: str) -> dict[str, Outlook]:
         now = self._clock()

@@ -47,8 +47,8 @@ class Delays(Protocol):
 class Bars(Protocol):
     """Whoever shows how far tasks are; see `bot/forecast.py`."""
 
-    def told(self, job: Job, share: float) -> None:
-        """The gateway says how much of a job's task is done, from 0 to 1."""
+    def told(self, job: Job, share: float | None) -> None:
+        """The gateway says how much of a job's task is done, from 0 to 1, or only that it is under way."""
         ...
 
 
@@ -156,7 +156,7 @@ class Watcher:
                 lane.answered()
             if verdict is not None:
                 return verdict
-            if isinstance(seen, Running) and seen.progress is not None:
+            if isinstance(seen, Running):
                 self._bars.told(job, seen.progress)
             if tell_at is not None and self._clock() >= tell_at and await when_late():
                 tell_at = None

@@ -296,6 +296,26 @@ async def test_the_card_shows_how_far_the_machine_says_it_is(scene: Scene) -> No
     await scene.world.settled()
 
 
+async def test_the_bar_does_not_go_back_over_a_restart(scene: Scene) -> None:
+    look = saying({"id": "video_1", "status": "in_progress", "progress": 75})
+    world, looks = scene.world, scene.studio.looks
+    looks.extend([look] * 200)
+    await scene.order()
+    await world.until(lambda: world.posts_text().count("▰") == 9)
+    await world.restart()
+    left, seen = len(looks), set[int]()
+
+    def note() -> bool:
+        seen.add(world.posts_text().count("▰"))
+        return len(looks) < left - 30
+
+    await world.until(note)
+    assert seen == {9}
+    looks.clear()
+    scene.studio.renders = True
+    await world.settled()
+
+
 @pytest.mark.parametrize(
     ("took", "entries", "told"),
     [
