@@ -151,9 +151,12 @@ def may_fall_over(job: Job, failure: Failure) -> bool:
     """Whether another model may go on: once, and only where the gateway surely took and keeps no money.
 
     Before the gateway accepted anything, that is any refusal but one of the prompt or the picture; afterwards
-    only an end that was the gateway's fault and is known to be free. What staff approved was one price.
+    only an end that was the gateway's fault and is known to be free. What staff approved was one price. Of a
+    job that was uncertain there may be more than the task that was found.
     """
     if not job.is_auto or job.fell_from is not None or job.charge.budget is Budget.APPROVAL:
+        return False
+    if job.uncertain_at is not None:
         return False
     if job.task_id is None:
         return failure.kind not in _NEVER

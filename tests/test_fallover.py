@@ -57,6 +57,7 @@ def failed_job(**changes: Any) -> Job:
         "is_auto": True,
         "fell_from": None,
         "task_id": None,
+        "uncertain_at": None,
         "charge": Charge(budget=Budget.MEMBER),
         "quote": Quote(micros=DOLLAR, estimate=False),
         **changes,
@@ -101,11 +102,16 @@ def test_a_task_that_failed_goes_on_only_where_its_gateway_was_at_fault_and_took
 
 @pytest.mark.parametrize(
     "changes",
-    [{"is_auto": False}, {"fell_from": FIRST}, {"charge": Charge(budget=Budget.APPROVAL)}],
-    ids=["chosen by its member", "a second time", "approved by staff"],
+    [
+        {"is_auto": False},
+        {"fell_from": FIRST},
+        {"charge": Charge(budget=Budget.APPROVAL)},
+        {"task_id": "task", "uncertain_at": NOON},
+    ],
+    ids=["chosen by its member", "a second time", "approved by staff", "with a task that somebody found"],
 )
 def test_jobs_that_no_other_model_goes_on_with(changes: dict[str, Any]) -> None:
-    assert not may_fall_over(failed_job(**changes), DOWN)
+    assert not may_fall_over(failed_job(**changes), dataclasses.replace(DOWN, charged=False))
 
 
 # The books
