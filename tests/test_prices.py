@@ -128,7 +128,7 @@ SUCCESSORS: dict[str, tuple[bool, bool, dict[tuple[str | None, bool | None, int 
     "pixazo/veo-3-1-fast": (SECOND, False, {(None, False, None): 100, (None, True, None): 150}),
     "pixazo/kling-3-0": (SECOND, False, {(None, False, None): 168, (None, True, None): 252}),
     "pixazo/seedance-2-0": (SECOND, False, {(None, None, None): 290}),
-    "pixazo/wan-2-6": (CLIP, False, {(None, None, 5): 750, (None, None, 10): 1_500}),
+    "pixazo/wan-2-6": (CLIP, True, {(None, None, 5): 750, (None, None, 10): 1_500}),
     "pixazo/hailuo-2-3": (CLIP, False, {(None, None, 6): 350, (None, None, 10): 600}),
     "pixazo/runway-gen-4-5": (SECOND, False, {(None, None, None): 120}),
 }

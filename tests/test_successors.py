@@ -241,7 +241,7 @@ PAGES = {
         seconds=tuple(range(3, 11)),
         usual=3,
         shapes=tuple(WIDE),
-        picture_shapes=LYING,
+        picture_shapes=tuple(WIDE),
         qualities=("480p", "720p"),
         usual_quality="720p",
         prompt=2_500,
@@ -249,7 +249,8 @@ PAGES = {
             "prompt": "a fox",
             "duration": order.seconds,
             "resolution": order.quality,
-            **({"aspect_ratio": "16:9"} if order.is_text else {"image_url": PICTURE}),
+            "aspect_ratio": "16:9",
+            **({} if order.is_text else {"image_url": PICTURE}),
         },
     ),
     "pixazo/veo-3-1-fast": Page(

@@ -72,11 +72,7 @@ class _GrokText(Strict):
     resolution: Literal["480p", "720p"]
 
 
-class _GrokImage(Strict):
-    prompt: Prompt
-    duration: Annotated[int, Field(ge=3, le=10)]
-    aspect_ratio: _AnyRatio | None = None
-    resolution: Literal["480p", "720p"]
+class _GrokImage(_GrokText):
     image_url: WebAddress
 
 
