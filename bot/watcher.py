@@ -108,11 +108,6 @@ class Watcher:
             verdict = await self._look_on(watch, model, gateway, when_late)
             return self._timed(watch, verdict) if isinstance(verdict, Finished) else verdict
 
-    async def links(self, job: Job) -> tuple[str, ...]:
-        """Ask once more where the clip of a finished task is; empty where there is no telling."""
-        seen = await self.look(job, job.task_id or "")
-        return seen.urls if isinstance(seen, Finished) else ()
-
     async def look(self, job: Job, task_id: str) -> Checked:
         """Look once, in its turn, at a task that may be the job's."""
         model, gateway = self._catalogue.models[job.request.model], self._gateways.get(job.gateway)

@@ -353,10 +353,20 @@ class JobWorker:
                         await self._fail(job, Failure(kind=kind, detail=str(error)))
                     return
                 await self._sleep(pacing.growing_pause(tries))
-                urls = await self._watcher.links(job) or urls  # signed links end, and a server may move
+                urls = await self._look_for_clip(job, urls)
             else:
                 await self._store.fetched(job.job_id, clip, now=self._clock())
                 return
+
+    async def _look_for_clip(self, job: Job, urls: tuple[str, ...]) -> tuple[str, ...]:
+        """Ask once more where a clip is: signed links end, servers move, and answers may hold it."""
+        seen = await self._watcher.look(job, job.task_id or "")
+        if not isinstance(seen, Finished):
+            return urls
+        if seen.clip is not None:
+            await self._clips.keep(job, seen.clip)
+            return ()
+        return seen.urls or urls
 
     async def _deliver(self, job: Job, attempt: int) -> None:
         message_id: int | None = None

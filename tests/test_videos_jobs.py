@@ -156,6 +156,25 @@ async def test_a_clip_that_comes_with_the_answer_is_delivered(
         assert [method for method, _, _ in router.seen] == ["POST", "GET"]
 
 
+async def test_a_clip_that_came_with_an_answer_and_was_lost_comes_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inline = {"status": "completed", "data": [{"b64_json": base64.b64encode(MP4).decode()}]}
+    async with two_servers(tmp_path, monkeypatch) as (world, studio, _):
+        studio.renders = False
+        await world.create(prompt="A fox", model="studio/wan")
+        job = await world.reached(Stage.RENDERING)
+        # What a power cut leaves whose disk had not written the file's name yet.
+        await world.store.rendered(job.job_id, [], now=world.time.now())
+        studio.told, studio.renders = inline, True
+        await world.restart()
+        await world.settled()
+        job = await world.job()
+        assert (job.stage, job.settled_micros) == (Stage.DONE, 400_000)
+        assert job.clip is not None
+        assert job.clip.read_bytes() == MP4
+
+
 @pytest.mark.parametrize("is_signed", [True, False])
 async def test_nobody_is_given_a_link_that_only_the_bot_can_open(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_signed: bool
