@@ -111,7 +111,7 @@ class Submitter:
     async def _fail(self, job: Job, failure: Failure) -> Job | None:
         """End the job, or let another model go on; draw what the refusal says of key and model."""
         successor = await self._insist(lambda: self._fall_over.end(job, failure))
-        await self._gate.refused(job, failure)
+        await self._insist(lambda: self._gate.refused(job, failure))  # or nobody would take the successor on
         return successor
 
     async def _take(self, job: Job, finished: Finished) -> None:
