@@ -99,9 +99,7 @@ class CardDesk:
         self._clock = clock
         self._sleep = sleep
         self._cards: dict[str, _Card] = {}
-        self._wishes: dict[
-            str, pacing.CardWish
-        ] = {}  # of the cards that need an edit and have none under way
+        self._wishes: dict[str, pacing.CardWish] = {}  # of the cards that need an edit, with none under way
         self._card_edited: dict[str, float] = {}
         self._channel_edited: dict[int, float] = {}
         self._looked_at = float("-inf")
