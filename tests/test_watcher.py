@@ -51,7 +51,7 @@ class Scene:
         self.looks: list[tuple[str, float]] = []
         self.delays: list[float] = []
         self.late: list[float] = []
-        self.shares: list[float] = []
+        self.shares: list[float | None] = []
         self.tells = True
         self.answer: Callable[[str], Checked] = lambda _: Running()
         self.times = TimeTable(CATALOGUE)
@@ -114,7 +114,7 @@ class Scene:
     def found(self, job: Job, delay_seconds: float) -> None:  # noqa: ARG002 - as in `Delays`
         self.delays.append(delay_seconds)
 
-    def told(self, job: Job, share: float) -> None:  # noqa: ARG002 - as in `Bars`
+    def told(self, job: Job, share: float | None) -> None:  # noqa: ARG002 - as in `Bars`
         self.shares.append(share)
 
 
