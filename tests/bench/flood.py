@@ -97,6 +97,7 @@ async def flood(members: int, *, is_flooded: bool = True) -> TimedDiscord:
             gateway.renders = False
             settings = {
                 "APIXO_API_KEY": gateway.key,
+                "DEFAULT_MODEL": "apixo/sora-2",
                 "APIXO_BASE_URL": gateway.base_url,
                 "TRUSTED_HOSTS": gateway.host,
                 "DEFAULT_USER_MONTHLY_LIMIT": "100000",

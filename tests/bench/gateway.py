@@ -28,6 +28,7 @@ class GatewayProcess:
         """What a bot needs to be told of it."""
         return {
             "APIXO_API_KEY": FakeApixo.key,
+            "DEFAULT_MODEL": "apixo/sora-2",  # the one that the gateway lets be ordered fast enough
             "APIXO_BASE_URL": f"http://{self.host}/api/v1",
             "TRUSTED_HOSTS": self.host,
         }
