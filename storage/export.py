@@ -24,7 +24,8 @@ _QUERIES: dict[What, str] = {
                created_at, submitted_at, finished_at,
                account, gateway, CAST(COALESCE(home_channel_id, channel_id) AS TEXT) AS home_channel_id,
                CAST(role_id AS TEXT) AS role_id, budget, CAST(budget_id AS TEXT) AS budget_id, price_version,
-               cost_micros, COALESCE(correction, 0) AS refunded_micros
+               cost_micros, COALESCE(correction, 0) AS refunded_micros,
+               sound, seed, style, is_auto, fell_from, fell_to
         FROM jobs JOIN members USING (server_id, member_id)
         LEFT JOIN (
             SELECT job_id,

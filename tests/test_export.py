@@ -21,7 +21,7 @@ JOB_HEADER = (
     "job_id,server_id,channel_id,member_id,mode,model,seconds,shape,quality,stage,failure,task_id,"
     "quote_micros,held_micros,settled_micros,card_message_id,video_message_id,created_at,submitted_at,"
     "finished_at,account,gateway,home_channel_id,role_id,budget,budget_id,price_version,cost_micros,"
-    "refunded_micros"
+    "refunded_micros,sound,seed,style,is_auto,fell_from,fell_to"
 )
 LEDGER_HEADER = (
     "entry_id,job_id,server_id,member_id,kind,amount_micros,model,reason,created_at,ordered_at,account,gateway,"
@@ -99,6 +99,12 @@ async def test_a_job_is_exported_with_exactly_these_columns(books: Books) -> Non
         "price_version": "",
         "cost_micros": None,
         "refunded_micros": 0,
+        "sound": None,
+        "seed": None,
+        "style": None,
+        "is_auto": 0,
+        "fell_from": None,
+        "fell_to": None,
     }
     assert as_csv(books, "jobs") == [
         {name: "" if value is None else str(value) for name, value in row.items()}
