@@ -51,6 +51,7 @@ from bot.submitter import Submitter
 from bot.watcher import Watcher
 from bot.worker import JobWorker
 from storage.job_search import JobSearch
+from storage.jobs import JobStore
 from storage.orders import OrderStore
 from storage.stops import StopStore
 from tests.bench.machine import compare, say
@@ -283,6 +284,23 @@ class Silence:
         pass
 
 
+class NoOther:
+    """Ends jobs that failed: there is no other model to go on with them."""
+
+    def __init__(self, store: JobStore, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+
+    async def end(self, job: Job, failure: Failure) -> None:
+        await self._store.fail(job.job_id, failure, now=self._clock())
+
+    async def instead_of_waiting(self, job: Job, obstacle: Failure) -> None:
+        pass
+
+    async def offered(self, job: Job) -> None:
+        pass
+
+
 class Clips:
     """Every link leads to a clip."""
 
@@ -313,7 +331,7 @@ async def open_way(
     clips = cast("Any", Clips())
     lanes = {PRO: Lane(PRO, ground.catalogue.models[PRO].limits, clock=clock, sleep=sleep)}
     forecast = Forecast(lanes=lanes, times=ground.times, clock=clock)
-    fall_over = cast("Any", None)  # all goes well
+    fall_over = cast("Any", NoOther(store, clock))
     desk = CardDesk(
         silence,
         store,
