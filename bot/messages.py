@@ -408,11 +408,6 @@ def reopened(outage: Outage) -> str:
     )
 
 
-def offer(model: Model, request: VideoRequest) -> str:
-    """Write one offer of a menu."""
-    return text.one_line(f"{model.model_id}, {request.seconds} s, {price(model.quote(request))}", 100)
-
-
 def named(job: Job) -> str:
     """Name a job as its card and the message with its clip do."""
     return f"Job `{job.job_id}`"
