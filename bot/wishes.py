@@ -15,7 +15,6 @@ MOST_PROMPT_FILE_BYTES = 64 * 1024
 MOST_WORD = 40  # of what was typed, in a refusal
 
 SOUND_WORDS = {"on": True, "off": False}
-RATIOS = {Shape.LANDSCAPE: "16:9", Shape.PORTRAIT: "9:16", Shape.SQUARE: "1:1"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -109,7 +108,7 @@ def _shape(typed: str | None, model: Model, mode: Mode) -> Shape | None:
         return None
     words = typed.strip().lower()
     for shape in Shape:
-        if words in {shape.value, RATIOS.get(shape)}:
+        if words in {shape.value, shape.proportion}:
             return shape
     makes = " or ".join(model.shapes_of(mode))
     raise BadOrder(f"{model.model_id} makes {makes} clips, not {text.code(typed, MOST_WORD)}.")
