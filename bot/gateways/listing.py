@@ -4,17 +4,15 @@ Facts: OpenRouter, Video Generation: https://openrouter.ai/docs/api_reference/vi
 has `models` with `model_id` and `slug`; a list of OpenAI's shape has `data` with `id`.
 """
 
-import decimal
 import re
 from collections.abc import Iterator, Mapping
-from decimal import Decimal
 from typing import Annotated, Any, cast
 
 import pydantic
 
 from bot.gateways.base import Missing, NoAnswer, Reply
 from bot.gateways.line import Line
-from bot.gateways.reading import TaskId, Text
+from bot.gateways.reading import TaskId, Text, amount
 from bot.inventory import Feature, Inventory, Rate, Told
 from bot.models import Mode
 from bot.money import MICROS_PER_CENT, MICROS_PER_DOLLAR
@@ -156,12 +154,7 @@ def _rates(skus: object) -> Iterator[Rate]:
 
 
 def _micros(price: object, unit_micros: int) -> int | None:
-    if isinstance(price, bool) or not isinstance(price, str | int | float):
+    units = amount(price)
+    if units is None or not 0 <= units <= _MOST_DOLLARS * MICROS_PER_DOLLAR // unit_micros:
         return None
-    try:
-        amount = Decimal(str(price)[:40]) * unit_micros
-    except decimal.DecimalException:
-        return None
-    if not amount.is_finite() or not 0 <= amount <= _MOST_DOLLARS * MICROS_PER_DOLLAR:
-        return None
-    return int(amount.to_integral_value())
+    return int((units * unit_micros).to_integral_value())

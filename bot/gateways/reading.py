@@ -52,15 +52,21 @@ def instant(value: object) -> float | None:
         return None
 
 
-def micros_of_dollars(value: object) -> int | None:
-    """Read dollars, to the nearest micro-dollar: doubles are finer for all amounts believed here."""
+def amount(value: object) -> Decimal | None:
+    """Read a number that is finite, told as one or as text."""
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         return None
     try:
-        dollars = Decimal(str(value)[:_MOST_AMOUNT])
+        number = Decimal(str(value)[:_MOST_AMOUNT])
     except decimal.DecimalException:
         return None
-    if not dollars.is_finite() or dollars.copy_abs() > _MOST_DOLLARS:
+    return number if number.is_finite() else None
+
+
+def micros_of_dollars(value: object) -> int | None:
+    """Read dollars, to the nearest micro-dollar: doubles are finer for all amounts believed here."""
+    dollars = amount(value)
+    if dollars is None or dollars.copy_abs() > _MOST_DOLLARS:
         return None
     return int((dollars * MICROS_PER_DOLLAR).to_integral_value())
 
