@@ -44,14 +44,14 @@ def acts_as_staff(interaction: discord.Interaction[Any]) -> bool:
     )
 
 
-class PressButton(ui.DynamicItem[ui.Button[Any]], template=r"(?!)"):
-    """A button that outlives restarts: each kind has a template for its custom ids, and something to do.
+class LastingItem(ui.DynamicItem[Any], template=r"(?!)"):
+    """What outlives restarts: each kind has a template for its custom ids, and something to do.
 
     `said` is what the template finds in the custom id; everything about it is checked at the press.
     """
 
-    def __init__(self, custom_id: str, *, label: str = "Press") -> None:
-        super().__init__(ui.Button(label=label, custom_id=custom_id))
+    def __init__(self, custom_id: str) -> None:
+        super().__init__(self.built(custom_id))
         found = self.template.fullmatch(custom_id)
         self.said = found.groupdict() if found is not None else {}
 
@@ -62,7 +62,7 @@ class PressButton(ui.DynamicItem[ui.Button[Any]], template=r"(?!)"):
         item: ui.Item[Any],  # noqa: ARG003
         match: re.Match[str],
     ) -> Self:
-        """Rebuild the button a press came from."""
+        """Rebuild what a press came from."""
         return cls(match.string)
 
     async def callback(self, interaction: discord.Interaction[Any]) -> None:
@@ -73,9 +73,27 @@ class PressButton(ui.DynamicItem[ui.Button[Any]], template=r"(?!)"):
         except Exception as error:  # noqa: BLE001 - the handler tells known from unknown
             await interaction.client.show_error(interaction, error)
 
-    async def press(self, interaction: discord.Interaction["SoraBot"]) -> None:
-        """Acknowledge, and do what the button is for."""
+    @staticmethod
+    def built(custom_id: str) -> ui.Item[Any]:
+        """Build what is shown."""
         raise NotImplementedError
+
+    async def press(self, interaction: discord.Interaction["SoraBot"]) -> None:
+        """Acknowledge, and do what it is for."""
+        raise NotImplementedError
+
+
+class PressButton(LastingItem, template=r"(?!)"):
+    """A button that outlives restarts."""
+
+    def __init__(self, custom_id: str, *, label: str = "Press") -> None:
+        super().__init__(custom_id)
+        self.item.label = label
+
+    @staticmethod
+    def built(custom_id: str) -> ui.Button[Any]:
+        """Build the button."""
+        return ui.Button(custom_id=custom_id)
 
 
 class CancelButton(PressButton, template=r"job:cancel:(?P<job_id>[a-z0-9]{1,20})"):

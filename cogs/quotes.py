@@ -1,14 +1,13 @@
 """What stands below a price: Confirm orders what was quoted, Cancel lets go, the menu quotes another."""
 
-import re
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import discord
 from discord import ui
 
 from bot import messages, quote_messages
 from bot.models import Draft
-from cogs.buttons import PressButton
+from cogs.buttons import LastingItem, PressButton
 from cogs.ordering import acknowledged, person, quote
 
 if TYPE_CHECKING:
@@ -48,39 +47,25 @@ class DropButton(PressButton, template=r"quote:cancel:(?P<draft_id>[a-z0-9]{1,20
         await interaction.edit_original_response(content=quote_messages.DROPPED, view=None)
 
 
-class TakeMenu(ui.DynamicItem[ui.Select[Any]], template=r"quote:take:(?P<draft_id>[a-z0-9]{1,20})"):
+class TakeMenu(LastingItem, template=r"quote:take:(?P<draft_id>[a-z0-9]{1,20})"):
     """Quotes another model in the place of what was quoted; its member alone may choose."""
 
-    def __init__(self, custom_id: str) -> None:
-        super().__init__(ui.Select(custom_id=custom_id))
-        self._draft_id = custom_id.rpartition(":")[2]
+    @staticmethod
+    def built(custom_id: str) -> ui.Select[Any]:
+        """Build the menu; what it offers, the message knows."""
+        return ui.Select(custom_id=custom_id)
 
-    @classmethod
-    async def from_custom_id(
-        cls,
-        interaction: discord.Interaction[Any],  # noqa: ARG003 - discord.py's signature
-        item: ui.Item[Any],  # noqa: ARG003
-        match: re.Match[str],
-    ) -> Self:
-        """Rebuild the menu that somebody chose from."""
-        return cls(match.string)
-
-    async def callback(self, interaction: discord.Interaction[Any]) -> None:
-        """Show the other price, to be confirmed; errors as any other."""
-        bot = interaction.client
-        try:
-            bot.acting.check(interaction.guild_id, interaction.user.id)
-            await interaction.response.defer()
-            value = next(iter(self.item.values), "")
-            quoted = await bot.quotes.take(
-                self._draft_id,
-                value,
-                server_id=interaction.guild_id or 0,
-                user_id=interaction.user.id,
-            )
-            await interaction.edit_original_response(**await quote(quoted, bot.quotes))
-        except Exception as error:  # noqa: BLE001 - the handler tells known from unknown
-            await bot.show_error(interaction, error)
+    async def press(self, interaction: discord.Interaction["SoraBot"]) -> None:
+        """Show the other price, to be confirmed."""
+        await interaction.response.defer()
+        quotes = interaction.client.quotes
+        quoted = await quotes.take(
+            self.said["draft_id"],
+            next(iter(self.item.values), ""),
+            server_id=interaction.guild_id or 0,
+            user_id=interaction.user.id,
+        )
+        await interaction.edit_original_response(**await quote(quoted, quotes))
 
 
 QUOTE_BUTTONS = (ConfirmButton, DropButton, TakeMenu)
