@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot import text
-from bot.models import Act
+from bot.models import Act, Job
 from storage import members
 from storage.database import Store, reads
 from storage.schema import acts
@@ -46,6 +46,23 @@ async def record(
         )
     )
     return act_id
+
+
+async def record_stop(
+    connection: AsyncConnection, job: Job, *, by: int, reason: str, now: dt.datetime
+) -> None:
+    """Write down that somebody stopped a job, which is an act of staff unless it is their own."""
+    if by != job.user_id:
+        await record(
+            connection,
+            server_id=job.server_id,
+            by=by,
+            act="cancel",
+            what=f"job {job.job_id}",
+            reason=reason,
+            about_id=job.member_id,
+            now=now,
+        )
 
 
 def _newest_of(member_id: int, count: int) -> sa.CompoundSelect[tuple[str]]:

@@ -349,17 +349,9 @@ class JobStore(Store):
             return None
         actor = None if user_id is None else await members.row(connection, job.server_id, user_id)
         cancelled = await self.call_off(connection, job_id, {Stage.QUEUED}, by=by, actor_id=actor, now=now)
-        if cancelled is not None and user_id is not None and user_id != job.user_id:
-            await audit.record(
-                connection,
-                server_id=job.server_id,
-                by=user_id,
-                act="cancel",
-                what=f"job {job.job_id}",
-                reason="stopped by staff while it waited",
-                about_id=job.member_id,
-                now=now,
-            )
+        if cancelled is not None and user_id is not None:
+            reason = "stopped by staff while it waited"
+            await audit.record_stop(connection, job, by=user_id, reason=reason, now=now)
         return cancelled
 
     async def call_off(

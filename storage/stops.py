@@ -31,17 +31,9 @@ class StopStore(Store):
         begun = await connection.execute(
             sa.update(jobs).where(jobs.c.job_id == job.job_id, _RENDERS).values(stopper_id=stopper)
         )
-        if begun.rowcount and stopper != job.member_id:
-            await audit.record(
-                connection,
-                server_id=job.server_id,
-                by=user_id,
-                act="cancel",
-                what=f"job {job.job_id}",
-                reason="stopped by staff while it was rendered",
-                about_id=job.member_id,
-                now=now,
-            )
+        if begun.rowcount:
+            reason = "stopped by staff while it was rendered"
+            await audit.record_stop(connection, job, by=user_id, reason=reason, now=now)
         return bool(begun.rowcount)
 
     @writes
