@@ -1,15 +1,13 @@
 """Where clips lie: each is kept from its gateway's answer or fetched from its links, whole or not at all."""
 
 import asyncio
-import contextlib
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from bot.disk_errors import disk_errors
 from bot.gateways.base import Gateway
 from bot.gateways.download import ClipFetcher
 from bot.models import Job
+from bot.whole_files import write_whole
 
 
 class ClipRoom:
@@ -26,8 +24,7 @@ class ClipRoom:
         Raises:
             StorageTrouble: the disk did not take it.
         """
-        with disk_errors():
-            await asyncio.to_thread(_write, self._path(job), clip)
+        await asyncio.to_thread(write_whole, self._path(job), clip)
 
     async def fetch(self, job: Job, urls: Sequence[str]) -> Path:
         """Download the job's clip, with its gateway's key where that is due; without links it is there.
@@ -46,18 +43,3 @@ class ClipRoom:
 
     def _path(self, job: Job) -> Path:
         return self._folder / f"{job.job_id}.mp4"
-
-
-def _write(target: Path, clip: bytes) -> None:
-    """Write a clip to `target`, which appears whole or not at all, and on the disk."""
-    part = target.with_name(f"{target.name}.part")
-    target.parent.mkdir(exist_ok=True)
-    try:
-        with part.open("wb") as file:
-            file.write(clip)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(target)
-    finally:
-        with contextlib.suppress(OSError):
-            part.unlink(missing_ok=True)

@@ -7,7 +7,6 @@ import logging
 import math
 import os
 import sys
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from bot.disk_errors import disk_errors
 from bot.errors import BadPicture
 from bot.models import Picture, Shape
 from bot.pictures import Pixels
+from bot.whole_files import write_whole
 
 log = logging.getLogger(__name__)
 
@@ -124,12 +124,5 @@ def stored(folder: Path, data: bytes, suffix: str) -> Path:
         try:
             os.utime(path)  # wanted again: it must not be swept as old before its new job is stored
         except FileNotFoundError:
-            folder.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(dir=folder, prefix=".writing-") as scratch:
-                draft = Path(scratch) / path.name
-                with draft.open("wb") as file:
-                    file.write(data)
-                    file.flush()
-                    os.fsync(file.fileno())
-                draft.replace(path)
+            write_whole(path, data)
     return path

@@ -18,7 +18,7 @@ PACKAGES = ("bot", "cogs", "storage")
 # makes no circle. The first pattern that fits a module gives its line.
 LAYERS = [
     ["bot.models", "bot.money", "bot.text", "bot.ids", "bot.acts", "bot.waiting", "bot.redaction"],
-    ["bot.errors", "bot.troubles", "bot.disk_errors", "bot.logs", "bot.metrics"],
+    ["bot.errors", "bot.troubles", "bot.disk_errors", "bot.whole_files", "bot.logs", "bot.metrics"],
     [
         "bot.models_file",
         "bot.config",
