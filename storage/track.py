@@ -1,7 +1,8 @@
 """How the last jobs of each model ended, and since when that counts."""
 
 import datetime as dt
-from collections.abc import Iterable, Sequence
+import json
+from collections.abc import Iterable
 from typing import Any
 
 import sqlalchemy as sa
@@ -35,24 +36,33 @@ class TrackStore(Store):
         self, connection: AsyncConnection, models: Iterable[str], *, since: dt.datetime, most: int
     ) -> dict[str, list[Outcome]]:
         """Return the last outcomes of each of these models, of jobs that came to it, the oldest first."""
-        found: dict[str, list[Outcome]] = {}
-        for model in models:
-            rows = await connection.execute(
-                sa.select(*_COLUMNS)
-                .where(jobs.c.model == model, jobs.c.finished_at >= since, jobs.c.submitted_at.is_not(None))
-                .order_by(jobs.c.finished_at.desc())
-                .limit(most)
+        found: dict[str, list[Outcome]] = {model: [] for model in models}
+        wanted = sa.func.json_each(json.dumps(list(found))).table_valued("value", name="wanted")
+        ended = jobs.alias("ended")
+        last = (  # searched for once a model, in the index
+            sa.select(ended.c.job_id)
+            .where(
+                ended.c.model == wanted.c.value,
+                ended.c.finished_at >= since,
+                ended.c.submitted_at.is_not(None),
             )
-            found[model] = _outcomes(rows.all())
+            .order_by(ended.c.finished_at.desc())
+            .limit(most)
+            .correlate(wanted)
+        )
+        ends = await connection.execute(
+            sa.select(*_COLUMNS).select_from(wanted.join(jobs, jobs.c.job_id.in_(last)))
+        )
         # These have not ended, but the gateway has: with a clip, or without a word.
-        rows = await connection.execute(
+        others = await connection.execute(
             sa.select(*_COLUMNS).where(jobs.c.stage.in_([Stage.UNCERTAIN, Stage.DELIVERING]))
         )
-        for row in rows.all():
-            if row.model in found:
-                found[row.model] += _outcomes([row])
+        for row in (*ends, *others):
+            outcome = _outcome(row)
+            if outcome is not None and outcome.at >= since and row.model in found:
+                found[row.model].append(outcome)
         return {
-            model: sorted((one for one in outcomes if one.at >= since), key=lambda one: one.at)[-most:]
+            model: sorted(outcomes, key=lambda outcome: outcome.at)[-most:]
             for model, outcomes in found.items()
         }
 
@@ -74,13 +84,11 @@ class TrackStore(Store):
         )
 
 
-def _outcomes(rows: Sequence[Any]) -> list[Outcome]:
-    found: list[Outcome] = []
-    for row in rows:
-        kind = FailureKind(row.failure) if row.failure else None
-        verdict = breaker.verdict(Stage(row.stage), kind, row.failure_detail or "")
-        at = row.uncertain_at if verdict is breaker.Verdict.FAULT else row.fetched_at
-        moment = at or row.finished_at
-        if verdict is not None and moment is not None:
-            found.append(Outcome(job_id=row.job_id, verdict=verdict, at=moment))
-    return found
+def _outcome(row: Any) -> Outcome | None:
+    kind = FailureKind(row.failure) if row.failure else None
+    verdict = breaker.verdict(Stage(row.stage), kind, row.failure_detail or "")
+    at = row.uncertain_at if verdict is breaker.Verdict.FAULT else row.fetched_at
+    moment = at or row.finished_at
+    if verdict is None or moment is None:
+        return None
+    return Outcome(job_id=row.job_id, verdict=verdict, at=moment)
