@@ -26,6 +26,7 @@ from bot.entries import (
     Size,
     Table,
     Timing,
+    written,
 )
 from bot.errors import BadOrder, SettingsError
 from bot.models import AUTO, Account, Mode, Picture, Quality, Quote, Shape, VideoRequest
@@ -42,7 +43,7 @@ _SIZED_BY = ("shape", "quality")
 class Model(Table):
     """One entry of the catalogue. Without a price it is listed, and takes no orders."""
 
-    model_id: Annotated[str, pydantic.Field(pattern=r"^[^\s`]{1,80}$")]
+    model_id: Annotated[str, written(r"[^\s`]{1,80}", "must be at most 80 characters without spaces and `")]
     gateway: str
     account: Account = Account.REAL  # whose money an order of it counts
     title: Annotated[str, pydantic.Field(min_length=1)]
@@ -416,7 +417,16 @@ def _unsaid(model: Model, mode: ModeSpec, dialect: str) -> str:
     return ""
 
 
-_REASONS = {"missing": "is missing", "extra_forbidden": "is unknown"}
+_UNKNOWN = "extra_forbidden"
+_REASONS = {
+    "missing": "is missing",
+    _UNKNOWN: "is unknown",
+    "tuple_type": "must be a list in [ ]",
+    "model_type": "must be a table",
+    "dict_type": "must be a table",
+    "too_short": "must not be empty",
+    "string_too_short": "must not be empty",
+}
 _Built = TypeVar("_Built", bound=Table)
 
 
@@ -428,7 +438,9 @@ def _built(kind: type[_Built], entry: Entry, known: Mapping[str, Any], *, id_key
     try:
         return kind.model_validate({id_key: entry.name, **entry.table, **known})
     except pydantic.ValidationError as error:
-        first = error.errors(include_url=False)[0]
+        errors = error.errors(include_url=False)
+        # A key that is misspelt is missing too, and the unknown one says where.
+        first = next((one for one in errors if one["type"] == _UNKNOWN), errors[0])
         reason = _REASONS.get(first["type"], first["msg"].removeprefix("Value error, "))
         key = ".".join(str(part) for part in first["loc"])
         raise SettingsError(f"{entry.where} {key}: {reason}" if key else f"{entry.where} {reason}") from error

@@ -12,7 +12,9 @@ from bot.models import Mode, Quality, Shape
 
 # Bounded, so that no sum of money or time overflows.
 Positive = Annotated[int, pydantic.Field(gt=0, le=1_000_000, strict=True)]
-Field = Annotated[str, pydantic.Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,59}$")]
+
+
+# Their own sentences: pydantic's would name a pattern, or the first of many types.
 
 
 def _scalar(value: object) -> object:
@@ -25,16 +27,31 @@ def _scalar(value: object) -> object:
 
 def _usd(value: object) -> object:
     if not isinstance(value, str) or re.fullmatch(r"[0-9]{1,6}(\.[0-9]{1,6})?", value) is None:
-        raise ValueError('must be dollars in quotes, like "0.27"')
+        raise ValueError('must be dollars in quotes, with at most six decimals, like "0.27"')
     return value
 
 
-# Their own sentences: pydantic's would name a pattern, or the first of many types.
+def written(pattern: str, rule: str) -> pydantic.AfterValidator:
+    """Accept text that is written by a pattern, and refuse other text by its `rule`."""
+
+    def checked(value: str) -> str:
+        if re.fullmatch(pattern, value) is None:
+            raise ValueError(rule)
+        return value
+
+    return pydantic.AfterValidator(checked)
+
+
+Field = Annotated[
+    str, written(r"[A-Za-z_][A-Za-z0-9_]{0,59}", "must be at most 60 letters, digits and _, no digit first")
+]
 Scalar = Annotated[object, pydantic.BeforeValidator(_scalar)]
 _Usd = Annotated[str, pydantic.BeforeValidator(_usd)]
 _Seed = Annotated[int, pydantic.Field(ge=-(2**53 - 1), le=2**53 - 1, strict=True)]  # Discord's whole numbers
-_Look = Annotated[str, pydantic.Field(min_length=1, max_length=100)]  # as Discord's menus take it
-_Path = Annotated[str, pydantic.Field(pattern=r"^/[^/].*$")]  # of the gateway: the key is sent there
+_Look = Annotated[  # as Discord's menus take it
+    str, pydantic.Field(max_length=100), written(r"(?s).*\S.*", "must hold something to see")
+]
+_Path = Annotated[str, written(r"/[^/].*", "must begin with one /")]  # of the gateway: the key is sent there
 
 
 class Table(pydantic.BaseModel):
@@ -291,10 +308,19 @@ class GatewaySpec(Table):
     operator's, over all that is ordered with this key: "day 20, month 200".
     """
 
-    name: Annotated[str, pydantic.Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,39}$")]
+    name: Annotated[
+        str,
+        written(
+            r"[a-z0-9][a-z0-9._-]{0,39}",
+            "must be at most 40 small letters, digits, ., _ and -, a letter or digit first",
+        ),
+    ]
     kind: Literal["apixo", "pixazo", "videos"]
     base_url: pydantic.HttpUrl | None = None
-    key_env: Annotated[str, pydantic.Field(pattern=r"^([A-Za-z_][A-Za-z0-9_]*)?$")] = ""
+    key_env: Annotated[
+        str,
+        written(r"([A-Za-z_][A-Za-z0-9_]*)?", "must be the name of the variable that holds the key"),
+    ] = ""
     dialect: str | None = None
     play: pydantic.StrictBool = False
     failures_are_free: pydantic.StrictBool = False

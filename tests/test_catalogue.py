@@ -366,9 +366,13 @@ PRICE = '[models."apixo/sora-2-pro".price]\nunit = "second"\n'
         (f"{PRICE}rows = [ {{ usd = 0.27 }} ]", f"{PRO_TABLE} price.rows.0.usd", "dollars in quotes"),
         (f"{PRICE}rows = [ {{ usd = 1 }} ]", f"{PRO_TABLE} price.rows.0.usd", "dollars in quotes"),
         (f'{PRICE}rows = [ {{ usd = "-1" }} ]', f"{PRO_TABLE} price.rows.0.usd", "dollars in quotes"),
-        (f'{PRICE}rows = [ {{ usd = "0.0000001" }} ]', f"{PRO_TABLE} price.rows.0.usd", "dollars in quotes"),
+        (
+            f'{PRICE}rows = [ {{ usd = "0.0000001" }} ]',
+            f"{PRO_TABLE} price.rows.0.usd",
+            "at most six decimals",
+        ),
         (f'{PRICE}rows = [ {{ usd = "1", size = 1 }} ]', f"{PRO_TABLE} price.rows.0.size", "is unknown"),
-        (f"{PRICE}rows = []", f"{PRO_TABLE} price.rows", "at least 1"),
+        (f"{PRICE}rows = []", f"{PRO_TABLE} price.rows", "must not be empty"),
         (f'{PRICE}estimate = 1\nrows = [ {{ usd = "1" }} ]', f"{PRO_TABLE} price.estimate", "boolean"),
         (
             f'{PRICE}rows = [ {{ quality = "720p", usd = "1" }} ]',
@@ -387,10 +391,11 @@ PRICE = '[models."apixo/sora-2-pro".price]\nunit = "second"\n'
         ),
         (f"{PRO_TABLE}\nlimit = 3", f"{PRO_TABLE} limit", "is unknown"),
         (f"{PRO_TABLE}\nseconds = [4, 4]", f"{PRO_TABLE} seconds", "each length once"),
-        (f"{PRO_TABLE}\nseconds = []", f"{PRO_TABLE} seconds", "at least 1"),
+        (f"{PRO_TABLE}\nseconds = []", f"{PRO_TABLE} seconds", "must not be empty"),
         (f"{PRO_TABLE}\nseconds = [true]", f"{PRO_TABLE} seconds.0", "valid integer"),
         (f"{PRO_TABLE}\nseconds = [0]", f"{PRO_TABLE} seconds.0", "greater than 0"),
-        (f"{PRO_TABLE}\nseconds = 4", f"{PRO_TABLE} seconds", "valid tuple"),
+        (f"{PRO_TABLE}\nseconds = 4", f"{PRO_TABLE} seconds", "must be a list"),
+        (f"{PRO_TABLE}\nseconds = []", f"{PRO_TABLE} seconds", "must not be empty"),
         (f'{PRO_TABLE}\nlimits.concurrent_tasks = "10"', f"{PRO_TABLE} limits.concurrent_tasks", "integer"),
         (
             f"{PRO_TABLE}\ntiming.first_look_seconds = 0",
@@ -430,7 +435,7 @@ PRICE = '[models."apixo/sora-2-pro".price]\nunit = "second"\n'
         (
             f'{PRO_TABLE}\nmodes.text-to-video.path = "//elsewhere.example/"',
             f"{PRO_TABLE} modes.text-to-video.path",
-            "pattern",
+            "must begin with one /",
         ),
         (f'{PRO_TABLE}\ngateway = "pixazo"', f"{PRO_TABLE} modes.text-to-video.path", "is missing"),
         (f'{PRO_TABLE}\nlike = "nobody"', f"{PRO_TABLE} like", "no entry 'nobody'"),
@@ -442,7 +447,13 @@ PRICE = '[models."apixo/sora-2-pro".price]\nunit = "second"\n'
             "'a' is itself like this one",
         ),
         ('[models."apixo/new"]\ntitle = "New"', '[models."apixo/new"] remote_id', "is missing"),
-        ('[models."apixo/a b"]\nlike = "apixo/sora-2"', '[models."apixo/a b"] model_id', "pattern"),
+        ('[models."apixo/new"]\ntitel = "New"', '[models."apixo/new"] titel', "is unknown"),
+        ('[models.apixo.new]\nlike = "apixo/sora-2"', '[models."apixo"] new', "is unknown"),
+        (
+            '[models."apixo/a b"]\nlike = "apixo/sora-2"',
+            '[models."apixo/a b"] model_id',
+            "at most 80 characters without spaces",
+        ),
         # What contradicts itself
         (
             f"{PRO_TABLE}\nseconds = [4, 8, 12, 16]\nprice = {{ unit = 'video', rows = {ROWS} }}",
@@ -450,7 +461,7 @@ PRICE = '[models."apixo/sora-2-pro".price]\nunit = "second"\n'
             "no row fits 16 s; one must",
         ),
         (f"{PRO_TABLE}\ndefault_seconds = 5", f"{PRO_TABLE} default_seconds", "none of `seconds`"),
-        (f"{PRO_TABLE}\nrequest = 3", f"{PRO_TABLE} request", "valid dictionary"),
+        (f"{PRO_TABLE}\nrequest = 3", f"{PRO_TABLE} request", "must be a table"),
         (f"{PRO_TABLE}\nrequest.length.form = 'days'", f"{PRO_TABLE} request.length.form", "'integer'"),
         (f"{PRO_TABLE}\nrequest.length.form = 'frames'", f"{PRO_TABLE} request.length", "rate: belongs to"),
         (f"{PRO_TABLE}\nrequest.length.rate = 24", f"{PRO_TABLE} request.length", "rate: belongs to"),
@@ -464,7 +475,11 @@ PRICE = '[models."apixo/sora-2-pro".price]\nunit = "second"\n'
             f"{PRO_TABLE} request.send.a",
             "text, a number, true or false",
         ),
-        (f"{PRO_TABLE}\nrequest.send = {{ 'a b' = 1 }}", f"{PRO_TABLE} request.send.a b", "pattern"),
+        (
+            f"{PRO_TABLE}\nrequest.send = {{ 'a b' = 1 }}",
+            f"{PRO_TABLE} request.send.a b",
+            "letters, digits and _",
+        ),
         (
             f"{PRO_TABLE}\nrequest.send = {{ duration = 4 }}",
             PRO_TABLE,
@@ -488,7 +503,12 @@ PRICE = '[models."apixo/sora-2-pro".price]\nunit = "second"\n'
         (
             f"{PRO_TABLE}\noptions.style = {{ field = 'style', words = [''] }}",
             f"{PRO_TABLE} options.style.words.0",
-            "at least 1",
+            "must hold something to see",
+        ),
+        (
+            f"{PRO_TABLE}\noptions.style = {{ field = 'style', words = [' '] }}",
+            f"{PRO_TABLE} options.style.words.0",
+            "must hold something to see",
         ),
         (
             f"{PRO_TABLE}\noptions.style = {{ field = 'style', words = ['{'x' * 101}'] }}",
@@ -500,8 +520,8 @@ PRICE = '[models."apixo/sora-2-pro".price]\nunit = "second"\n'
             f"{PRO_TABLE} options.style",
             "words: each look once",
         ),
-        (f"{PRO_TABLE}\nremote_id = ''", f"{PRO_TABLE} remote_id", "at least 1"),
-        (f"{PRO_TABLE}\ntitle = ''", f"{PRO_TABLE} title", "at least 1"),
+        (f"{PRO_TABLE}\nremote_id = ''", f"{PRO_TABLE} remote_id", "must not be empty"),
+        (f"{PRO_TABLE}\ntitle = ''", f"{PRO_TABLE} title", "must not be empty"),
         (f"{PRO_TABLE}\nlink_hours = 1_000_001", f"{PRO_TABLE} link_hours", "less than or equal"),
         (
             f"{PRO_TABLE}\noptions.seed.field = 'prompt'",
@@ -579,7 +599,7 @@ PRICE = '[models."apixo/sora-2-pro".price]\nunit = "second"\n'
             "belongs to image-to-video",
         ),
         (f"{SMALL}", f"{SMALL_TABLE} modes", "is missing"),
-        (f"{SMALL}\nmodes = {{}}", f"{SMALL_TABLE} modes", "at least 1"),
+        (f"{SMALL}\nmodes = {{}}", f"{SMALL_TABLE} modes", "must not be empty"),
         # Gateways
         (
             f"{STUDIO}dialect = 'vllm'",
@@ -615,12 +635,12 @@ PRICE = '[models."apixo/sora-2-pro".price]\nunit = "second"\n'
             f"{STUDIO_TABLE} base_url",
             "'http' or 'https'",
         ),
-        (f"{STUDIO}dialect = 'openai'\nkey_env = 'A KEY'", f"{STUDIO_TABLE} key_env", "pattern"),
+        (f"{STUDIO}dialect = 'openai'\nkey_env = 'A KEY'", f"{STUDIO_TABLE} key_env", "the variable"),
         (f"{STUDIO}dialect = 'openai'\nkey = 'secret'", f"{STUDIO_TABLE} key", "is unknown"),
         (f"{STUDIO}dialect = 'openai'\nwhere = 'here'", f"{STUDIO_TABLE} where", "take it out"),
         ("[gateways.studio]\nlike = 'nobody'", f"{STUDIO_TABLE} like", "no entry 'nobody'"),
         ("[gateways.Apixo]\nlike = 'apixo'", '[gateways."Apixo"]', "named like 'apixo', but for capitals"),
-        ("[gateways.'a b']\nlike = 'apixo'", '[gateways."a b"] name', "pattern"),
+        ("[gateways.'a b']\nlike = 'apixo'", '[gateways."a b"] name', "small letters"),
         ("[gateways]\nstudio = 3", f"{STUDIO_TABLE}", "must be a table"),
         ("gateways = 3", "gateways", "must be tables"),
         ("[gateways.a]\n[gateways.a]", "", "is not TOML"),
