@@ -130,7 +130,7 @@ class Chooser:
         return is_named and self._track.breaker(model.model_id).is_closed
 
     def _choice(self, model: Model, offer: Offer) -> Choice:
-        waiting, waits_seconds = self._forecast.of_newcomer(model.model_id, offer.request.seconds)
+        waiting, waits_seconds = self._forecast.of_newcomer(model.model_id)
         record = self._track.record(model.model_id)
         return Choice(
             offer=offer,

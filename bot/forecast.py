@@ -41,18 +41,15 @@ class Forecast:
             case _:
                 return NOTHING_KNOWN
 
-    def of_newcomer(self, model: str, length: int) -> tuple[int, float]:
+    def of_newcomer(self, model: str) -> tuple[int, float]:
         """Return how many wait for a place of a model, and in how many seconds one more might start.
 
-        That is one of a member who has nothing else running there.
+        That is one of a member who has nothing else running there, whatever it will take itself.
         """
         slots, now = self._lanes[model].slots, self._clock()
         if len(slots.held) < slots.places:
             return 0, 0.0
-        newcomer = InLine(
-            waiting=pacing.Waiting(job_id="", member_id=-1, created_at=now),
-            takes_seconds=self._times.of(model, length).median_seconds,
-        )
+        newcomer = InLine(waiting=pacing.Waiting(job_id="", member_id=-1, created_at=now), takes_seconds=0.0)
         starts = self._starts(model, now, newcomer)
         return len(slots.waiting), starts.get("", max(starts.values()))
 

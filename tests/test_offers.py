@@ -31,7 +31,7 @@ def choosing(*models: Model) -> Chooser:
         "availability": SimpleNamespace(catalogue=SHIPPED, orderable=lambda: models),
         "track": SimpleNamespace(record=lambda _: Record(), breaker=lambda _: Breaker()),
         "times": TimeTable(SHIPPED),
-        "forecast": SimpleNamespace(of_newcomer=lambda *_: (0, 0.0)),
+        "forecast": SimpleNamespace(of_newcomer=lambda _: (0, 0.0)),
         "servers": SimpleNamespace(settings=settings),
     }
     return Chooser(**parts)

@@ -3,7 +3,7 @@
 import datetime as dt
 import itertools
 from types import SimpleNamespace
-from typing import cast
+from typing import Any, cast
 
 import pytest
 
@@ -156,3 +156,18 @@ def test_a_bar_never_goes_back() -> None:
     assert cells() == 9
     forecast.of(job(Stage.DONE))
     assert cells() == 1  # nothing is kept of what is over
+
+
+def test_whoever_orders_next_starts_as_a_member_who_has_nothing_running() -> None:
+    request = SimpleNamespace(model="apixo/sora-2-pro", seconds=4)
+    rendering, queued = (
+        SimpleNamespace(job_id=name, member_id=ALICE, request=request, created_at=START, submitted_at=sent)
+        for name, sent in (("a1", START), ("a2", None))
+    )
+    slots = SimpleNamespace(places=2, held=[rendering], waiting=[])
+    lanes: Any = {"apixo/sora-2-pro": SimpleNamespace(slots=slots)}
+    forecast = Forecast(lanes=lanes, times=TimeTable(Catalogue.load()), clock=FakeClock(START).now)
+
+    assert forecast.of_newcomer("apixo/sora-2-pro") == (0, 0.0)
+    slots.places, slots.waiting = 1, [queued]
+    assert forecast.of_newcomer("apixo/sora-2-pro") == (1, 180.0)  # before Alice's second
