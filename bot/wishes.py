@@ -97,7 +97,7 @@ def wish(order: Order, model: Model, prompt: str) -> VideoRequest:
         quality=_quality(order.quality, model),
         keep_watermark=order.keep_watermark,
         sound=_sound(order.sound),
-        negative_prompt=order.negative_prompt,
+        negative_prompt=_trimmed(order.negative_prompt or "") or None,
         seed=order.seed,
         style=order.style,
     )
@@ -151,7 +151,12 @@ async def read_prompt(order: Order, model: Model | None = None) -> str:
             f": {model.model_id} takes 1 to {model.prompt_limit:,} characters" if model is not None else ""
         )
         raise BadOrder(f"Give a `prompt`, or a `prompt_file` with it{takes}.")
-    return "" if text.is_blank(prompt) else prompt.strip()
+    return _trimmed(prompt)
+
+
+def _trimmed(typed: str) -> str:
+    """Return what was typed without blanks around it; "" where there is nothing to see."""
+    return "" if text.is_blank(typed) else typed.strip()
 
 
 async def _read_text(file: Upload) -> str:
