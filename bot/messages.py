@@ -112,6 +112,10 @@ OPTIONS = {
 }
 
 
+# The same as commands call it, where that is another word.
+_COMMANDS_WORDS = {"end_frame": "end_image"}
+
+
 def settings_line(request: VideoRequest) -> str:
     """Write what was ordered, but for the prompt."""
     parts = [request.model, f"{request.seconds} s", request.shape, request.quality]
@@ -370,6 +374,9 @@ def model_lines(model: Model, why_not: str | None, record: Record) -> str:
         " · ".join(filter(None, makes)),
         text.cut(price_lists.price_list(model), 500),
     ]
+    options = [_option(name, model) for name in OPTIONS if model.has_option(name)]
+    if options:
+        lines.append(text.cut(f"-# Options: {', '.join(options)}", 300))
     if why_not:
         lines.append(text.cut(f"-# Not now: {why_not}", 600))
     if record.ended:
@@ -377,6 +384,13 @@ def model_lines(model: Model, why_not: str | None, record: Record) -> str:
     if model.note:
         lines.append(text.cut(f"-# {model.noted_on}: {model.note}", 400))
     return "\n".join(lines)
+
+
+def _option(name: str, model: Model) -> str:
+    """Write what a command calls an option, with the looks to choose from."""
+    style = model.options.style if name == "style" else None
+    looks = f" ({text.either(style.words)})" if style is not None else ""
+    return f"`{_COMMANDS_WORDS.get(name, name)}`{looks}"
 
 
 def model_choice(model: Model) -> str:

@@ -251,6 +251,25 @@ async def test_all_that_was_chosen_reaches_the_gateway_and_is_priced(tmp_path: P
         )
 
 
+async def test_a_negative_prompt_of_blanks_is_none(tmp_path: Path) -> None:
+    async with world_with(tmp_path, THREE) as world:
+        told = await world.create(prompt="A fox", model=RICH, negative_prompt=" \u200b ")
+        assert "without" not in told
+        await world.create(prompt="A fox", model=RICH, negative_prompt=" rain ")
+        await world.settled()
+        blank, rain = world.gateway.submitted
+        assert "negative_prompt" not in blank["input"]
+        assert rain["input"]["negative_prompt"] == "rain"
+
+
+async def test_what_a_model_lets_one_choose_is_listed(tmp_path: Path) -> None:
+    async with world_with(tmp_path, THREE) as world:
+        listed = await world.ask("video models")
+        cheap, rich, _ = listed.split("\n\n")[:3]
+        assert "-# Options: `sound`, `negative_prompt`, `seed`, `style` (anime or noir), `end_image`" in rich
+        assert "-# Options: `keep_watermark`\n" in cheap
+
+
 # Side by side
 
 
