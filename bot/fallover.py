@@ -1,21 +1,18 @@
 """What becomes of a job whose model failed: it is over, or another model goes on with it, once."""
 
 import logging
-from collections.abc import Callable
-from typing import Protocol, TypeAlias
 
 from bot import fallover_messages
 from bot.catalogue import Catalogue, Model
+from bot.choosing import Chooser
 from bot.gateways import verdicts
 from bot.ids import new_id
-from bot.models import Budget, Clock, Draft, Failure, FailureKind, Job, NewJob, Quote, Stage, VideoRequest
+from bot.models import Budget, Clock, Draft, Failure, FailureKind, Job, NewJob, Stage, VideoRequest
 from bot.quotas import Policy
 from storage.fallover import FallOverStore
 from storage.jobs import JobStore
 
 log = logging.getLogger(__name__)
-
-Fits: TypeAlias = Callable[[Model, VideoRequest], bool]
 
 # Of these nothing is to be tried again: the wish was refused, or nobody knows what became of it.
 _NEVER = frozenset(
@@ -29,6 +26,8 @@ _NEVER = frozenset(
         FailureKind.RELEASED,
     }
 )
+# With these a task that was accepted ended by its gateway's fault. The breaker's faults are others: of a key
+# that is stopped it knows nothing, and what nobody knows the end of counts for it.
 _FAULTS = frozenset(
     {
         FailureKind.NO_ACCESS,
@@ -41,14 +40,6 @@ _FAULTS = frozenset(
         FailureKind.BAD_FILE,
     }
 )
-
-
-class Chooser(Protocol):
-    """Whoever chooses models by a server's policy."""
-
-    async def next_for(self, job: Job, *, fits: Fits) -> tuple[VideoRequest, Quote, str] | None:
-        """Return what the best other model would do for the very same wish, its price and its gateway."""
-        ...
 
 
 class FallOver:

@@ -41,7 +41,7 @@ class Choice:
         return self.waits_seconds + self.takes_seconds
 
 
-def best_first(choices: Iterable[Choice], policy: AutoPolicy, own_order: Sequence[str] = ()) -> list[Choice]:
+def best_first(choices: Iterable[Choice], policy: AutoPolicy, own_order: Sequence[str]) -> list[Choice]:
     """Sort choices by a server's policy, those in doubt last.
 
     In staff's own order the models that it does not name follow it, the cheapest first.
@@ -150,9 +150,9 @@ def _chosen(request: VideoRequest, own: Model, other: Model) -> dict[str, Any]:
     return chosen
 
 
-def spread(offers: Iterable[Choice], most: int) -> list[Choice]:
+def spread(choices: Iterable[Choice], most: int) -> list[Choice]:
     """Choose at most so many: the shortest of each model first, then the next longer of each; order stays."""
-    listed = list(offers)
+    listed = list(choices)
     by_length = sorted(listed, key=lambda choice: _place_in_model(choice, listed))
     kept = {choice.offer.request for choice in by_length[:most]}
     return [choice for choice in listed if choice.offer.request in kept]

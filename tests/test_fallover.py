@@ -14,7 +14,8 @@ import pytest
 
 from bot import messages
 from bot.catalogue import Catalogue
-from bot.fallover import FallOver, Fits, may_fall_over
+from bot.choosing import Fits
+from bot.fallover import FallOver, may_fall_over
 from bot.models import (
     Account,
     Budget,
