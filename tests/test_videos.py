@@ -10,6 +10,7 @@ import pytest
 from bot.catalogue import Catalogue
 from bot.dialects import DIALECTS
 from bot.gateways.base import (
+    MOST_CLIP_REPLY_BYTES,
     Accepted,
     Failed,
     Finished,
@@ -684,6 +685,18 @@ async def test_a_clip_within_the_answer_is_taken_if_it_is_one(
         assert seen == (Finished(urls=(), clip=clip) if is_taken else Finished(urls=(CONTENT,)))
     seen = await checked(http, catalogue, answer(200, {"status": "completed", "data": [{"b64_json": "ü"}]}))
     assert seen == Finished(urls=(CONTENT,))
+
+
+async def test_of_an_answer_that_holds_a_clip_little_is_read_as_words(http: GatewayHttp) -> None:
+    inline = {"data": [{"b64_json": base64.b64encode(MP4 + b"\0" * (2 * 1024 * 1024)).decode()}]}
+    async with serving(answer(200, inline)) as server:
+        reply = await http.get(
+            f"{server.origin}/v1/videos/{TASK}", headers={}, most_bytes=MOST_CLIP_REPLY_BYTES
+        )
+    assert reply.body == inline
+    assert (
+        len(reply.text) <= 64 * 1024
+    )  # each look goes through all of it for keys, while nobody else is served
 
 
 @pytest.mark.parametrize(

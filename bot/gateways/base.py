@@ -25,6 +25,7 @@ ABORT_SECONDS = 10.0
 MOST_REPLY_BYTES = 1024 * 1024
 MOST_LIST_BYTES = 4 * 1024 * 1024  # of a list of models, which grows with what a gateway sells
 MOST_CLIP_REPLY_BYTES = 64 * 1024 * 1024  # of an answer that may hold the clip itself
+MOST_TEXT_BYTES = 64 * 1024  # of an answer that are read as words: every look searches them for the key
 MOST_PAUSE_SECONDS = 3600.0
 
 HTTP_OK = range(200, 300)
@@ -218,7 +219,9 @@ class NoReply(Exception):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Reply:
-    """An answer. `text` is empty unless the body came whole; `body` is None unless it is a JSON object.
+    """An answer. `text` is how its body begins, as words, and `body` is None unless that is a JSON object.
+
+    Both are empty where the body did not come whole.
 
     `after_seconds` is how long the gateway asks to be left alone.
     """
@@ -343,9 +346,9 @@ class GatewayHttp:
         raw = await _whole(response, most_bytes)
         return Reply(
             status=response.status,
-            text=raw[:MOST_REPLY_BYTES].decode("utf-8", "replace"),  # a clip within it is no text
+            text=raw[:MOST_TEXT_BYTES].decode("utf-8", "replace"),
             body=json_object(raw),
-            after_seconds=pause_asked(response.headers, self._clock()),
+            after_seconds=_pause_asked(response.headers, self._clock()),
         )
 
 
@@ -362,15 +365,15 @@ async def data_url(picture: Picture) -> str:
     return f"data:{picture.content_type};base64,{base64.b64encode(data).decode('ascii')}"
 
 
-def pause_asked(headers: Mapping[str, str], now: dt.datetime) -> float | None:
+def _pause_asked(headers: Mapping[str, str], now: dt.datetime) -> float | None:
     """Read how long to leave a gateway alone: Retry-After, or OpenAI's header for the next look."""
     milliseconds = headers.get("openai-poll-after-ms", "").strip()
     if milliseconds.isascii() and milliseconds.isdigit():
         return min(float(milliseconds) / 1000, MOST_PAUSE_SECONDS)
-    return retry_after(headers, now)
+    return _retry_after(headers, now)
 
 
-def retry_after(headers: Mapping[str, str], now: dt.datetime) -> float | None:
+def _retry_after(headers: Mapping[str, str], now: dt.datetime) -> float | None:
     """Read Retry-After, in seconds or as a date; None where there is none to believe."""
     value = headers.get("Retry-After", "").strip()
     if value.isascii() and value.isdigit():
