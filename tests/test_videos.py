@@ -2,6 +2,7 @@
 
 import base64
 import logging
+import time
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
@@ -585,6 +586,18 @@ async def test_how_long_it_took_is_read_from_whatever_clock_it_has(
 ) -> None:
     seen = await checked(http, catalogue, answer(200, {"status": "completed", **times}))
     assert seen.took_seconds == (pytest.approx(took) if took is not None else None)
+
+
+@pytest.mark.parametrize("began", ["2026-11-28T16:24:50", "2026-11-28T16:24:50Z"])
+def test_how_long_it_took_hangs_on_no_time_zone_of_the_bots_machine(
+    monkeypatch: pytest.MonkeyPatch, began: str
+) -> None:
+    with monkeypatch.context() as patched:
+        patched.setenv("TZ", "America/New_York")
+        time.tzset()
+        took = VideosAnswer.read({"created_at": began, "completed_at": 1795883150}).took_seconds
+    time.tzset()
+    assert took == 60.0
 
 
 ERRORS: list[tuple[Any, str, str, FailureKind]] = [

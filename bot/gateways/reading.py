@@ -37,7 +37,10 @@ def took_by_dates(began: object, ended: object) -> float | None:
 
 
 def instant(value: object) -> float | None:
-    """Read a moment as Unix seconds: told in seconds, in milliseconds or as a date of ISO 8601."""
+    """Read a moment as Unix seconds: told in seconds, in milliseconds or as a date of ISO 8601.
+
+    A date without an offset is taken for UTC, since servers are seldom in the time zone of this machine.
+    """
     if isinstance(value, bool):
         return None
     if isinstance(value, int | float):
@@ -47,9 +50,10 @@ def instant(value: object) -> float | None:
     if not isinstance(value, str):
         return None
     try:
-        return dt.datetime.fromisoformat(value).timestamp()
-    except (ValueError, OverflowError, OSError):
+        moment = dt.datetime.fromisoformat(value)
+    except ValueError:
         return None
+    return (moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)).timestamp()
 
 
 def amount(value: object) -> Decimal | None:
