@@ -61,7 +61,7 @@ def _beside(choice: Choice, draft: Draft) -> str:
 
 
 def _changes(draft: Draft, ways: Ways) -> list[str]:
-    lengths = [(f"{one.request.seconds} s", one) for one in ways.lengths[:MOST_LENGTHS]]
+    lengths = [(f"{one.request.seconds} s", one) for one in _around(draft, ways.lengths)]
     qualities = [(str(one.request.quality), one) for one in ways.qualities]
     said = [
         _line(name, [_marked(*one, draft) for one in choices])
@@ -69,6 +69,14 @@ def _changes(draft: Draft, ways: Ways) -> list[str]:
         if len({offer.quote.micros for _, offer in choices}) > 1
     ]
     return ["What changes the price:", *filter(None, said)] if any(said) else []
+
+
+def _around(draft: Draft, lengths: Sequence[Offer]) -> Sequence[Offer]:
+    """Return as many lengths as are shown, and the one that was chosen if there still is one."""
+    wanted = draft.new.request.seconds
+    chosen = next((place for place, one in enumerate(lengths) if one.request.seconds == wanted), 0)
+    first = max(0, min(chosen - MOST_LENGTHS // 2, len(lengths) - MOST_LENGTHS))
+    return lengths[first : first + MOST_LENGTHS]
 
 
 def _line(name: str, parts: Iterable[str]) -> str:

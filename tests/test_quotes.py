@@ -151,7 +151,10 @@ async def test_a_quote_fits_however_many_models_there_are(tmp_path: Path) -> Non
     async with world_with(tmp_path, models) as world:
         quote = await quoted(world, model=f"apixo/0{'x' * 73}")
         assert len(quote.response.content) <= 2000
-        assert "1 s $0.45" in quote.response.content
+        assert "-# Length: 3 s $1.35, " in quote.response.content
+        assert " **8 s $3.60**, " in quote.response.content
+        longest = await quoted(world, model=f"apixo/0{'x' * 73}", seconds=59)
+        assert ", 58 s $26.10, **59 s $26.55**\n" in longest.response.content
 
 
 # Pressing
