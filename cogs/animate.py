@@ -81,7 +81,7 @@ class AnimateCog(commands.Cog):
         auto = discord.SelectOption(
             label=f"{AUTO}: {choice_messages.AUTO_TAKES[policy]}",
             value=f"{AUTO}|",
-            description="Of those that can do it, at its shortest.",
+            description="Of those that can do it, at its usual length.",
         )
         return [auto, *options], self._chooser.models(named)
 

@@ -57,7 +57,7 @@ async def test_the_form_offers_models_side_by_side_best_first_and_auto_before_th
         shown = await opened(world, picture())
         assert shown.modal["title"] == MENU
         assert [(option["label"], option["description"]) for option in offered(shown)] == [
-            ("auto: the cheapest model", "Of those that can do it, at its shortest."),
+            ("auto: the cheapest model", "Of those that can do it, at its usual length."),
             ("apixo/cheap, 10 s, $0.10", "about 10 min"),
             ("apixo/cheap, 15 s, $0.10", "about 10 min"),
             ("apixo/rich, 5 s, 720p, $0.25", "about 2 min"),
