@@ -381,7 +381,7 @@ def model_lines(model: Model, why_not: str | None, record: Record) -> str:
         lines.append(text.cut(f"-# Not now: {why_not}", 600))
     if record.ended:
         lines.append(f"-# Lately {record.faults} of {record.ended} orders failed at the gateway.")
-    if model.note:
+    if model.note and model.note not in (why_not or ""):
         lines.append(text.cut(f"-# {model.noted_on}: {model.note}", 400))
     return "\n".join(lines)
 

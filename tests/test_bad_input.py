@@ -239,6 +239,7 @@ async def test_a_retired_model_is_refused_with_its_note(tmp_path: Path) -> None:
         assert told == (
             f"apixo/sora-2 cannot be ordered: it is retired. Gone since May. Instead: {PRO}, {VEO}."
         )
+        assert (await world.ask("video models")).count("Gone since May.") == 1
         await assert_nothing_happened(world)
 
 
