@@ -39,11 +39,15 @@ _AS_MOST = (Shape.LANDSCAPE,)
 _PRICED_BY = ("mode", "seconds", "shape", "quality", "sound")
 _SIZED_BY = ("shape", "quality")
 
+_MOST_LOOKS = 1000  # of a refusal, which is a message of 2,000 characters
+
 
 class Model(Table):
     """One entry of the catalogue. Without a price it is listed, and takes no orders."""
 
-    model_id: Annotated[str, written(r"[^\s`]{1,80}", "must be at most 80 characters without spaces and `")]
+    model_id: Annotated[  # shown as it is, and put into lists
+        str, written(r"[^\s`*~|,<>]{1,80}", "must be at most 80 characters without spaces and `*~|,<>")
+    ]
     gateway: str
     account: Account = Account.REAL  # whose money an order of it counts
     title: Annotated[str, pydantic.Field(min_length=1)]
@@ -285,7 +289,8 @@ class Model(Table):
         if seed is not None and given["seed"] is not None and not seed.least <= given["seed"] <= seed.most:
             raise BadOrder(f"{self.model_id} takes seeds from {seed.least} to {seed.most}.")
         if style is not None and given["style"] is not None and given["style"] not in style.words:
-            raise BadOrder(f"{self.model_id} has the styles {text.either(style.words)}.")
+            looks = text.cut(text.either(style.words), _MOST_LOOKS)
+            raise BadOrder(f"{self.model_id} has the styles {looks}.")
 
     @pydantic.model_validator(mode="after")
     def _contradicts_itself_nowhere(self) -> "Model":

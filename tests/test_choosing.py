@@ -270,6 +270,15 @@ async def test_what_a_model_lets_one_choose_is_listed(tmp_path: Path) -> None:
         assert "-# Options: `keep_watermark`\n" in cheap
 
 
+async def test_a_refusal_fits_a_message_however_many_looks_there_are(tmp_path: Path) -> None:
+    looks = ", ".join(f'"look {number} {"x" * 80}"' for number in range(30))
+    many = f'[models."{RICH}".options.style]\nfield = "style"\nwords = [{looks}]\n'
+    three = THREE.replace('style = { field = "style", words = ["anime", "noir"] }\n', "")
+    async with world_with(tmp_path, three + many) as world:
+        told = await world.create(prompt="A fox", model=RICH, style="noir")
+        assert told.startswith("apixo/rich has the styles look 0 ")
+
+
 # Side by side
 
 
