@@ -54,9 +54,7 @@ class _Card:
     shown_outlook: Outlook | None
     since: float
     is_at_work: bool = False
-    is_inherited: bool = (
-        False  # an earlier run has shown how far the task is, which only a look can tell anew
-    )
+    is_inherited: bool = False  # an earlier run showed how far the task is, and only a look can tell anew
     is_closed: bool = False  # gone or forbidden: only a new stage is worth another try
     troubles: int = 0  # the last edits failed: the next one waits like mere progress, and longer each time
 
