@@ -83,7 +83,9 @@ class RestoreStore(Store):
         The gateways have no idempotency keys: a job that waited then, and was sent since, would be sent and
         paid a second time. Such jobs become uncertain, as any whose submit was lost. Orders that waited for
         a yes are over, since the yes may have come. Of the others nothing is repeated by itself: a task that
-        is known is only looked at, and before anything is posted the channel is looked through.
+        is known is only looked at, and before anything is posted the channel is looked through. Should such
+        a task have failed, another model may have gone on with its job already, and none does again: it is
+        marked as one of which there may be more.
         """
         written_until = await connection.scalar(sa.select(sa.func.max(stage_history.c.at)))
         doubtful = jobs.c.stage.in_((Stage.QUEUED, Stage.SUBMITTING))
@@ -107,6 +109,11 @@ class RestoreStore(Store):
                 for job_id in uncertain
             ]
             await connection.execute(sa.insert(stage_history), rows)
+        await connection.execute(
+            sa.update(jobs)
+            .where(jobs.c.stage.in_((Stage.RENDERING, Stage.FETCHING)), jobs.c.is_auto == 1)
+            .values(uncertain_at=now)
+        )
         waiting = [stage for stage in DraftStage if stage.is_open]
         expired = await connection.execute(
             sa.update(drafts).where(drafts.c.stage.in_(waiting)).values(stage=DraftStage.EXPIRED)

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from bot.errors import DiskUnusable, FolderInUse, SchemaError, SettingsError, StartupError
-from bot.models import Draft, DraftStage, Stage
+from bot.fallover import may_fall_over
+from bot.models import Draft, DraftStage, Failure, FailureKind, Stage
 from storage.backup import last_backup, write_backup
 from storage.folder import DataFolder
 from storage.proof import prove_ledger
@@ -282,6 +283,23 @@ async def test_what_may_have_been_ordered_since_is_uncertain_and_never_ordered_a
                     == "restored from a backup: it may have been ordered since"
                 )
     assert prove_ledger(folder.database, io.StringIO())
+
+
+async def test_no_model_goes_on_for_a_second_time_with_what_was_rendered(
+    folder: DataFolder, target: Path
+) -> None:
+    async with open_books(folder.path) as books:
+        placed = await books.place(is_auto=True)
+        rendering = await books.bring(placed, Stage.RENDERING)
+        await back_up(folder, target)
+    failed_for_nothing = Failure(kind=FailureKind.TIMED_OUT, charged=False)
+    assert may_fall_over(rendering, failed_for_nothing)  # as it did after the backup
+    await put_back(folder, target)
+    async with open_books(folder.path) as books:
+        restored = await books.jobs.get(rendering.job_id)
+    assert restored is not None
+    assert restored.stage is Stage.RENDERING
+    assert not may_fall_over(restored, failed_for_nothing)
 
 
 async def history(books: Books, job_id: str) -> str:
