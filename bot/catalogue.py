@@ -6,13 +6,12 @@ import functools
 import hashlib
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 import pydantic
 
-from bot import entry_rules, models_file, money, text
+from bot import entry_rules, models_file, text
 from bot.dialects import DIALECTS
 from bot.entries import (
     GatewaySpec,
@@ -127,7 +126,7 @@ class Model(Table):
         row = self._price_row(self.price, request)
         count = {"second": request.seconds, "video": 1, "gpu-second": row.gpu_seconds or 0}[self.price.unit]
         return Quote(
-            micros=money.micros(Decimal(row.usd)) * count,
+            micros=row.micros * count,
             estimate=self.price.estimate or self.price.unit == "gpu-second",
             version=self._price_version,
         )
@@ -143,7 +142,7 @@ class Model(Table):
         """Return what a finished task has cost, where that hangs on how long it took; else None."""
         if self.price is None or self.price.unit != "gpu-second" or took_seconds is None:
             return None
-        return round(money.micros(Decimal(self._price_row(self.price, request).usd)) * took_seconds)
+        return round(self._price_row(self.price, request).micros * took_seconds)
 
     def _price_row(self, price: Price, request: VideoRequest) -> PriceRow:
         return next(row for row in price.rows if _matches(row, request, _PRICED_BY))
@@ -322,6 +321,10 @@ class Catalogue:
     def __init__(self, models: Mapping[str, Model], gateways: Mapping[str, GatewaySpec]) -> None:
         self.models: Mapping[str, Model] = dict(models)
         self.gateways: Mapping[str, GatewaySpec] = dict(gateways)
+
+    def of_gateway(self, name: str) -> list[Model]:
+        """Return the models that a gateway renders."""
+        return [model for model in self.models.values() if model.gateway == name]
 
     @classmethod
     def load(cls, operators_file: Path | None = None) -> "Catalogue":

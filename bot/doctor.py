@@ -139,8 +139,7 @@ class Doctor:
         return [key, *(one for one in models if one.level is not Level.OK)]
 
     def _models(self, gateway: str) -> list[Model]:
-        models = self._availability.catalogue.models.values()
-        return [model for model in models if model.gateway == gateway]
+        return self._availability.catalogue.of_gateway(gateway)
 
     def _old(self) -> list[Finding]:
         """Tell of entries that nobody looked at for long: a rehearsal's are never wrong."""

@@ -4,10 +4,12 @@ import datetime as dt
 import math
 import re
 from collections.abc import Iterator
+from decimal import Decimal
 from typing import Annotated, Literal
 
 import pydantic
 
+from bot import money
 from bot.models import Mode, Quality, Shape
 
 # Bounded, so that no sum of money or time overflows.
@@ -261,6 +263,11 @@ class PriceRow(Table):
     sound: pydantic.StrictBool | None = None
     usd: _Usd
     gpu_seconds: Positive | None = None
+
+    @property
+    def micros(self) -> int:
+        """The price in micro-dollars."""
+        return money.micros(Decimal(self.usd))
 
 
 class Price(Table):

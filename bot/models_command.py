@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Iterable, Sequence
-from decimal import Decimal
 from typing import TextIO
 
 from bot import doctor_messages, drift, drift_messages, money, text
@@ -30,20 +29,19 @@ def write_list(settings: Settings, out: TextIO) -> None:
         SettingsError: one line with the file, the table and the key that is wrong.
     """
     catalogue = read_catalogue(settings)
-    models = list(catalogue.models.values())
     gateways = [
         (
             spec.name,
             f"{spec.kind} ({spec.dialect})" if spec.dialect else spec.kind,
             address(settings, spec) if spec.base_url else "the sandbox",
             _key(settings, spec),
-            str(len(_of(spec.name, models))),
+            str(len(catalogue.of_gateway(spec.name))),
         )
         for spec in catalogue.gateways.values()
     ]
     _table(out, _GATEWAY_HEADS, gateways)
     out.write("\n")
-    _table(out, _MODEL_HEADS, map(_row, models))
+    _table(out, _MODEL_HEADS, map(_row, catalogue.models.values()))
 
 
 async def check(
@@ -55,13 +53,12 @@ async def check(
         SettingsError: one line with the file, the table and the key that is wrong.
     """
     catalogue = read_catalogue(settings)
-    models = list(catalogue.models.values())
     async with GatewayHttp(clock=clock) as http:
         gateways = real_gateways(settings, catalogue, http)
-        asked = (_asked(one, _of(name, models), answer_seconds) for name, one in gateways.items())
+        asked = (_asked(one, catalogue.of_gateway(name), answer_seconds) for name, one in gateways.items())
         answers = await asyncio.gather(*asked)
     found = [finding for answer in answers for finding in answer]
-    mine = [model for model in models if model.gateway in gateways]
+    mine = [model for model in catalogue.models.values() if model.gateway in gateways]
     today = clock().date()
     found += [drift_messages.old(model, today) for model in drift.old(mine, today)]
     found += drift_messages.priceless(drift.priceless(mine))
@@ -76,10 +73,6 @@ async def check(
 async def _asked(gateway: Gateway, models: Sequence[Model], seconds: float) -> list[Finding]:
     key, drifted = await inspect(gateway, models, low_micros=0, seconds=seconds)
     return [key, *drifted]
-
-
-def _of(gateway: str, models: Iterable[Model]) -> list[Model]:
-    return [model for model in models if model.gateway == gateway]
 
 
 def _key(settings: Settings, spec: GatewaySpec) -> str:
@@ -120,7 +113,7 @@ def _lengths(seconds: Sequence[int]) -> str:
 def _price(model: Model) -> str:
     if model.price is None:
         return "price unknown"
-    amounts = sorted({money.micros(Decimal(row.usd)) for row in model.price.rows})
+    amounts = sorted({row.micros for row in model.price.rows})
     if not amounts[-1]:
         return "free"
     span = " to ".join(map(money.dollars, dict.fromkeys((amounts[0], amounts[-1]))))
