@@ -3,11 +3,13 @@
 import asyncio
 import dataclasses
 from collections.abc import Sequence
+from pathlib import Path
 
 from bot import choice_messages
 from bot.availability import Availability
 from bot.catalogue import Model
 from bot.choosing import Chooser
+from bot.disk_errors import disk_errors
 from bot.errors import BadOrder
 from bot.health import Health
 from bot.ids import new_id
@@ -15,11 +17,37 @@ from bot.models import Clock, NewJob, Picture, Shape, Upload, VideoRequest
 from bot.offers import Offer
 from bot.picture_room import PictureRoom, check_upload_size
 from bot.quotas import Policy
-from bot.wishes import KeptUpload, Order, read_prompt, wish
+from bot.wishes import Order, read_prompt, wish
 from storage.orders import OrderStore
 
 # Files are held in memory while they are looked at; a rush of orders waits here instead of filling it.
 _FILES_AT_ONCE = 4
+
+
+@dataclasses.dataclass(frozen=True)
+class _KeptUpload:
+    """A picture that was kept for an order, to be made what another model takes."""
+
+    path: Path
+
+    @property
+    def filename(self) -> str:
+        """Its name on disk."""
+        return self.path.name
+
+    @property
+    def size(self) -> int:
+        """How many bytes it has."""
+        return self.path.stat().st_size if self.path.exists() else 0
+
+    async def read(self) -> bytes:
+        """Read the whole file.
+
+        Raises:
+            StorageTrouble: the disk is failing.
+        """
+        with disk_errors():
+            return await asyncio.to_thread(self.path.read_bytes)
 
 
 class Composer:
@@ -79,7 +107,7 @@ class Composer:
         async def refitted(picture: Picture | None) -> Picture | None:
             if picture is None or model.takes(picture, request):
                 return picture
-            _, again = await self._fitted(KeptUpload(picture.path), model, request, (request.shape,))
+            _, again = await self._fitted(_KeptUpload(picture.path), model, request, (request.shape,))
             return dataclasses.replace(again, cropped=picture.cropped or again.cropped)
 
         with self._health.noticing():

@@ -335,7 +335,7 @@ def cancelled(job: Job, *, by: int) -> str:
     return f"Job `{job.job_id}` is cancelled. {tell(job)}."
 
 
-def cannot_stop(job: Job, *, aborts: bool = False) -> str:
+def cannot_stop(job: Job, *, aborts: bool) -> str:
     """Say why a job goes on, and what that costs; `aborts` says that its gateway can end tasks."""
     match job.stage:
         case Stage.SUBMITTING if aborts:

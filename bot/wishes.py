@@ -1,13 +1,10 @@
 """What a person asked for, unchecked, and its prompt: typed, or in a text file."""
 
-import asyncio
 import dataclasses
 import unicodedata
-from pathlib import Path
 
 from bot import text
 from bot.catalogue import Model
-from bot.disk_errors import disk_errors
 from bot.errors import BadOrder
 from bot.models import Mode, Quality, Shape, Upload, VideoRequest
 
@@ -15,32 +12,6 @@ MOST_PROMPT_FILE_BYTES = 64 * 1024
 MOST_WORD = 40  # of what was typed, in a refusal
 
 SOUND_WORDS = {"on": True, "off": False}
-
-
-@dataclasses.dataclass(frozen=True)
-class KeptUpload:
-    """A picture that was kept for an order, to be made what another model takes."""
-
-    path: Path
-
-    @property
-    def filename(self) -> str:
-        """Its name on disk."""
-        return self.path.name
-
-    @property
-    def size(self) -> int:
-        """How many bytes it has."""
-        return self.path.stat().st_size if self.path.exists() else 0
-
-    async def read(self) -> bytes:
-        """Read the whole file.
-
-        Raises:
-            StorageTrouble: the disk is failing.
-        """
-        with disk_errors():
-            return await asyncio.to_thread(self.path.read_bytes)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

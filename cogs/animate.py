@@ -57,10 +57,8 @@ class AnimateCog(commands.Cog):
         opener = interaction.guild_id, interaction.user.id
 
         async def submit(submitted: discord.Interaction[SoraBot], filled: dict[str, Any]) -> None:
-            if (
-                submitted.guild_id,
-                submitted.user.id,
-            ) != opener:  # its id alone brings a form back to this one
+            # The form's id alone brings it here, whoever sends it.
+            if (submitted.guild_id, submitted.user.id) != opener:
                 raise BadOrder("Somebody else opened this form. Open one of your own; nothing was charged.")
             self._bot.acting.check(*opener)
             if filled["offer"] not in {option.value for option in options}:

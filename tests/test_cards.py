@@ -190,7 +190,7 @@ def test_every_message_about_a_job_fits_and_lets_no_foreign_word_act(
         messages.acknowledged(job),
         *(told(job, stage) for stage in TOLD),
         messages.cancelled(job, by=2),
-        messages.cannot_stop(job),
+        *(messages.cannot_stop(job, aborts=aborts) for aborts in (False, True)),
         messages.job_page(job, clip_bytes=clip_bytes, limit=1000),
         messages.linked(job, START),
     ]
