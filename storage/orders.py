@@ -105,18 +105,13 @@ class OrderStore(Store):
     async def exchange(
         self, connection: AsyncConnection, draft_id: str, new: NewJob, *, now: dt.datetime
     ) -> Draft:
-        """Keep another order in the place of one that was quoted, as a draft of its own.
-
-        So no press below the old price, however late it arrives, confirms the new one. A draft that is over
-        comes back as it is.
-        """
+        """Quote another order in the place of one. A draft that is over comes back as it is."""
         draft = await self.require(connection, draft_id)
         if draft.stage is not DraftStage.QUOTED:
             return draft
         if now >= draft.expires_at:
             return await self.change(connection, draft_id, stage=DraftStage.EXPIRED)
-        await self.change(connection, draft_id, stage=DraftStage.DROPPED, origin=f"became:{new.job_id}")
-        return await self.keep(connection, new, draft.member_id, DraftStage.QUOTED, now)
+        return await self._keep_instead(connection, draft, new, now)
 
     @writes_first
     async def confirm(
@@ -134,9 +129,8 @@ class OrderStore(Store):
         """Make a quoted draft a job; the caller has made sure of who asks, and says which roles they have.
 
         `quote` is what it costs now: where the price has changed, another draft comes back that is called
-        `new_id`, so that a press below the old price, however late it arrives, does not confirm the new one.
-        A draft that is over comes back as it is, one that became a job as its job. One that a limit refuses
-        may be confirmed again later.
+        `new_id`. A draft that is over comes back as it is, one that became a job as its job. One that a limit
+        refuses may be confirmed again later.
 
         Raises:
             UserError: too many orders wait already; it may be confirmed again later.
@@ -149,9 +143,8 @@ class OrderStore(Store):
         if now >= draft.expires_at:
             return await self.change(connection, draft_id, stage=DraftStage.EXPIRED)
         if quote.micros != draft.new.quote.micros:
-            await self.change(connection, draft_id, stage=DraftStage.DROPPED, origin=f"became:{new_id}")
             anew = dataclasses.replace(draft.new, job_id=new_id, quote=quote)
-            return await self.keep(connection, anew, draft.member_id, DraftStage.QUOTED, now)
+            return await self._keep_instead(connection, draft, anew, now)
         new = dataclasses.replace(draft.new, role_ids=role_ids, top_role_id=top_role_id, quote=quote)
         weighed = await weigh(connection, new, draft.member_id, policy, now=now)
         refused = await refusing(connection, weighed.standings, new)
@@ -266,6 +259,17 @@ class OrderStore(Store):
         if refused.limit.layer.is_own and weighed.settings.staff_channel_id is not None:
             kept = await self.change(connection, draft.draft_id, stage=DraftStage.REFUSED)
         return Refusal(standing=refused, quote=draft.new.quote, draft=kept, note=weighed.note)
+
+    async def _keep_instead(
+        self, connection: AsyncConnection, draft: Draft, new: NewJob, now: dt.datetime
+    ) -> Draft:
+        """Drop a quote for another of the same origin, which is a draft of its own.
+
+        So no press below the old price, however late it arrives, confirms the new one.
+        """
+        became = f"became:{new.job_id}"
+        await self.change(connection, draft.draft_id, stage=DraftStage.DROPPED, origin=became)
+        return await self.keep(connection, new, draft.member_id, DraftStage.QUOTED, now)
 
     async def keep(
         self, connection: AsyncConnection, new: NewJob, member_id: int, stage: DraftStage, now: dt.datetime
