@@ -8,7 +8,7 @@ from bot.availability import Availability
 from bot.catalogue import Model
 from bot.errors import BadOrder, ModelUnavailable
 from bot.forecast import Forecast
-from bot.models import AutoPolicy, Job, Mode, NewJob, Quote, ServerSettings, VideoRequest
+from bot.models import AutoPolicy, Job, Mode, NewJob, ServerSettings, VideoRequest
 from bot.offers import Choice, Offer
 from bot.timing import TimeTable
 from bot.track import Track
@@ -100,8 +100,8 @@ class Chooser:
         named = dict.fromkeys(choice.offer.request.model for choice in choices)
         return [self._availability.catalogue.models[model_id] for model_id in named]
 
-    async def next_for(self, job: Job, *, fits: Fits) -> tuple[VideoRequest, Quote, str] | None:
-        """Return the very same order of the best other model, its price and its gateway, after a failure.
+    async def next_for(self, job: Job, *, fits: Fits) -> Offer | None:
+        """Return the very same order of the best other model, after a failure.
 
         It comes by the policy that `auto` follows, of the models that are healthy and that `fits` agrees to;
         None where there is none.
@@ -118,11 +118,7 @@ class Chooser:
             offer = offers.same(job.request, own, model, ends=job.end_picture is not None)
             if offer is not None and fits(model, offer.request):
                 found.append(self._choice(model, offer))
-        best = next(iter(_sorted(found, settings)), None)
-        if best is None:
-            return None
-        model = self._availability.catalogue.models[best.offer.request.model]
-        return best.offer.request, best.offer.quote, model.gateway
+        return next((best.offer for best in _sorted(found, settings)), None)
 
     def _is_allowed(self, model: Model, settings: ServerSettings) -> bool:
         """Whether a job may fall to a model: staff let `auto` take it, and it is not on trial itself."""

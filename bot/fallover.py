@@ -58,7 +58,7 @@ class FallOver:
         self._jobs = jobs
         self._store = store
         self._chooser = chooser
-        self._catalogue = catalogue
+        self._models = catalogue.models
         self._policy = policy
         self._clock = clock
 
@@ -117,7 +117,6 @@ class FallOver:
             return None
         if found is None:
             return None
-        request, quote, gateway = found
         return NewJob(
             job_id=new_id(),
             origin=_origin(job),
@@ -127,14 +126,14 @@ class FallOver:
             home_channel_id=job.home_channel_id,
             user_id=job.user_id or 0,
             top_role_id=job.role_id,
-            request=request,
-            gateway=gateway,
+            request=found.request,
+            gateway=self._models[found.request.model].gateway,
             picture=job.picture,
             end_picture=job.end_picture,
-            note=fallover_messages.took_over(job, failure, request.model),
+            note=fallover_messages.took_over(job, failure, found.request.model),
             is_auto=True,
             fell_from=job.request.model,
-            quote=quote,
+            quote=found.quote,
         )
 
 

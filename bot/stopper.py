@@ -22,7 +22,7 @@ class Driver(Protocol):
 
 
 class Stopper:
-    """Asks for one task's end at a time; that it is asked for is written down before."""
+    """Asks for a task's end once at a time; that it is asked for is written down before."""
 
     def __init__(
         self,

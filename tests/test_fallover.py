@@ -31,6 +31,7 @@ from bot.models import (
     Stage,
     VideoRequest,
 )
+from bot.offers import Offer
 from bot.quotas import Layer, Limit, Measure
 from storage.fallover import FallOverStore
 from storage.ledger import Scope
@@ -223,11 +224,11 @@ class Choosing:
         self.requests = requests
         self.micros = micros
 
-    async def next_for(self, _: Job, *, fits: Fits) -> tuple[VideoRequest, Quote, str] | None:
+    async def next_for(self, _: Job, *, fits: Fits) -> Offer | None:
         for request in self.requests:
             model = MODELS[request.model]
             if fits(model, request):
-                return request, Quote(micros=self.micros, estimate=False), model.gateway
+                return Offer(request=request, quote=Quote(micros=self.micros, estimate=False))
         return None
 
 
