@@ -1,7 +1,7 @@
 """What can be ordered now: the catalogue, less what has no key, is retired or is out."""
 
 import datetime as dt
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from bot import messages, pacing, server_messages, text
 from bot.catalogue import Catalogue, Model
@@ -108,8 +108,8 @@ class Availability:
             raise ModelUnavailable(f"{model.model_id} cannot be ordered: {reason} {self._instead()}")
         return model
 
-    def check_options(self, model: Model, order: Order) -> None:
-        """Refuse an option that the model has not.
+    def check_options(self, models: Sequence[Model], order: Order) -> None:
+        """Refuse an option that the model has not; of several, one that none has.
 
         Raises:
             BadOrder: naming the models that have it.
@@ -123,12 +123,11 @@ class Availability:
             "end_frame": order.end_picture,
         }
         for name, value in given.items():
-            if value is not None and not model.has_option(name):
+            if value is not None and models and not any(model.has_option(name) for model in models):
+                what = models[0].model_id if len(models) == 1 else "What `auto` may take"
                 able = [one.model_id for one in self.orderable() if one.has_option(name)]
                 instead = f"These have: {', '.join(able[:5])}." if able else "No model here has it."
-                raise BadOrder(
-                    f"{model.model_id} has no {messages.OPTIONS[name]}. {instead} Nothing was charged."
-                )
+                raise BadOrder(f"{what} has no {messages.OPTIONS[name]}. {instead} Nothing was charged.")
 
     def quote_again(self, new: NewJob) -> Quote:
         """Return what an order that was kept costs now.

@@ -60,6 +60,7 @@ class Chooser:
             except BadOrder as error:
                 refusals.append(error)
         if not able:
+            self._availability.check_options(models, order)
             raise refusals[0] if len(refusals) == 1 else BadOrder(choice_messages.none_can(len(models)))
         return settings.auto_policy, _sorted(able, settings)
 

@@ -88,7 +88,7 @@ class Composer:
         else:
             model = self._availability.choose(order.model)
             model.check_mode(order.mode)
-            self._availability.check_options(model, order)
+            self._availability.check_options([model], order)
             new = self._new(order, wish(order, model, await read_prompt(order, model)))
         if order.picture is None:
             return new

@@ -224,6 +224,22 @@ async def test_what_a_model_has_not_is_refused_in_a_sentence(
         assert await world.jobs() == []
 
 
+async def test_what_auto_may_not_take_is_named_where_only_that_can_do_it(tmp_path: Path) -> None:
+    async with world_with(tmp_path, THREE) as world:
+        await world.ask("video-admin auto", by=world.staff, policy="own", models=f"{CHEAP}, {DOUBTFUL}")
+        told = await world.create(prompt="A fox", model="auto", style="noir")
+        assert (
+            told
+            == "What `auto` may take has no choice of style. These have: apixo/rich. Nothing was charged."
+        )
+        await world.ask("video-admin auto", by=world.staff, policy="own", models=CHEAP)
+        told = await world.create(prompt="A fox", model="auto", seed=7)
+        assert told == "apixo/cheap has no seed. These have: apixo/rich. Nothing was charged."
+        end: dict[str, Any] = {"image": ("a.png", picture()), "end_image": ("b.png", picture())}
+        told = await world.create(prompt="A fox", model="auto", **end)
+        assert told.startswith("apixo/cheap has no picture to end with. These have: apixo/rich.")
+
+
 async def test_all_that_was_chosen_reaches_the_gateway_and_is_priced(tmp_path: Path) -> None:
     async with world_with(tmp_path, THREE) as world:
         chosen = {"sound": "ON", "negative_prompt": "rain", "seed": 7, "style": "noir", "shape": "9:16"}
