@@ -245,7 +245,7 @@ def told(job: Job) -> str:
     """Head the message that tells a failure, or that the job is overdue."""
     head = f"{_for(job)}job `{job.job_id}` {_head(job)}"
     if job.stage is Stage.RENDERING:
-        return f"{head}\nThe gateway is still rendering it; the clip comes as soon as it is ready."
+        return f"{head}\nThe bot keeps looking; the clip comes as soon as it is ready."
     failure = job.failure or Failure(kind=FailureKind.NO_OUTPUT)
     return f"{head}\n{failure_lines(job, failure)}"
 
