@@ -255,7 +255,10 @@ def key_refused(name: str, words: str) -> Finding:
     return Finding(
         level=Level.BAD,
         what=f"{name} refuses the key: {text.code(words)}.",
-        do="Check its key in .env (its key_env names it) and the account there, then restart the bot.",
+        do=(
+            "Check its key in .env, the key_env that names it (without one no key is sent) and the account "
+            "there, then restart the bot."
+        ),
     )
 
 

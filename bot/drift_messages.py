@@ -95,6 +95,18 @@ def no_list(name: str) -> Finding:
     return Finding(level=Level.OK, what=f"{name} has no list of its models to compare with.")
 
 
+def nothing_there(name: str, words: str) -> Finding:
+    """Tell that a gateway knows no route, as far as one can see."""
+    return Finding(
+        level=Level.WARN,
+        what=f"{name} answers {text.code(words) or 404} to all that it is asked.",
+        do=(
+            "Check its base_url: it goes up to what stands before `/videos`, "
+            "which is `/v1` nearly everywhere."
+        ),
+    )
+
+
 def unreadable(name: str, words: str) -> Finding:
     """Tell that a gateway's list could not be read."""
     return Finding(

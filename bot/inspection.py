@@ -29,6 +29,8 @@ async def inspect(
     )
     of_key = _of_key(gateway.name, key, low_micros=low_micros)
     match listed:
+        case Missing(detail=words) if key == listed:  # no word tells its routes from its tasks
+            return drift_messages.nothing_there(gateway.name, words), []
         case Missing():
             return of_key, [drift_messages.no_list(gateway.name)]
         case NoAnswer(detail=detail):

@@ -313,6 +313,15 @@ async def test_strange_values_in_a_list_say_nothing() -> None:
 # Who does not answer, or refuses the key
 
 
+async def test_a_server_that_tells_no_task_from_no_route_may_be_asked_at_the_wrong_place() -> None:
+    async with serving(answer(404, {"detail": "Not Found"})) as server:
+        (line,) = await checked(router(server.port).replace("/v1", "") + ENTRY + PRICE)
+    assert line == (
+        "WARN  router answers `Not Found` to all that it is asked. Check its base_url: it goes up to what "
+        "stands before `/videos`, which is `/v1` nearly everywhere."
+    )
+
+
 async def test_a_gateway_that_cannot_be_reached_is_told_once() -> None:
     (line,) = await checked(router(closed_port()) + ENTRY + PRICE)
     assert line.startswith("BAD   router does not answer as it should: `ClientConnectorError")
@@ -320,7 +329,10 @@ async def test_a_gateway_that_cannot_be_reached_is_told_once() -> None:
 
 async def test_a_key_that_is_refused_is_told_once_and_what_is_public_is_compared_all_the_same() -> None:
     no = answer(401, {"error": {"message": f"{KEY} is no key"}})
-    refused = "BAD   router refuses the key: `[key] is no key`. Check its key in .env"
+    refused = (
+        "BAD   router refuses the key: `[key] is no key`. Check its key in .env, the key_env that names it "
+        "(without one no key is sent) and the account there, then restart the bot."
+    )
     async with serving(no) as server:
         (line,) = await checked(router(server.port) + ENTRY + PRICE)
         assert line.startswith(refused)
