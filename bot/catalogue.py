@@ -89,6 +89,11 @@ class Model(Table):
         """What a clip has when nobody chose: 720p where that can be had, or else the least."""
         return Quality.P720 if Quality.P720 in self.qualities else next(iter(self.qualities), None)
 
+    @property
+    def usual_seconds(self) -> int:
+        """How long a clip is when nobody chose."""
+        return self.default_seconds or min(self.seconds)
+
     def shapes_of(self, mode: Mode) -> tuple[Shape, ...]:
         """Return the shapes it makes in a mode; where that has no words for them, those that it makes at all.
 
@@ -258,7 +263,7 @@ class Model(Table):
             model=self.model_id,
             mode=mode,
             prompt=prompt,
-            seconds=seconds or self.default_seconds or min(self.seconds),
+            seconds=seconds or self.usual_seconds,
             shape=shape or shapes[0],
             quality=quality or self.usual_quality,
             keep_watermark=bool(keep_watermark) if self.watermark_field else None,

@@ -137,6 +137,7 @@ class Chooser:
             ended=record.ended,
             faults=record.faults,
             doubt=self._doubt(model),
+            is_usual=offer.request.seconds == model.usual_seconds,
         )
 
     def _doubt(self, model: Model) -> str:

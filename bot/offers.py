@@ -6,9 +6,11 @@ from typing import Any
 
 from bot.catalogue import Model
 from bot.errors import BadOrder
-from bot.models import AutoPolicy, Quote, VideoRequest
+from bot.models import AutoPolicy, Quality, Quote, VideoRequest
 
 MOST_CHEAPER = 4
+
+_QUALITIES = tuple(Quality)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -24,7 +26,8 @@ class Choice:
     """An offer beside others: when its clip is to be expected, and how far it is to be trusted.
 
     `waiting` is how many wait for a place there. Of the `ended` orders that ended lately `faults` failed by a
-    fault of the gateway. `doubt` says in a word why others go before it.
+    fault of the gateway. `doubt` says in a word why others go before it. `is_usual` says that its length is
+    the one of an order that names none.
     """
 
     offer: Offer
@@ -34,6 +37,7 @@ class Choice:
     ended: int
     faults: int
     doubt: str = ""
+    is_usual: bool = False
 
     @property
     def ready_seconds(self) -> float:
@@ -97,18 +101,25 @@ def ways(request: VideoRequest, model: Model, others: Iterable[Offer]) -> Ways:
 def nearest(request: VideoRequest, own: Model, other: Model, *, ends: bool = False) -> Offer | None:
     """Return what of another model comes nearest to an order, in the same mode and shape; or None.
 
-    That is the same length or the one next to it, in the same quality where there is one. What else was
-    chosen stays as it is, and so does a picture to end with, where it `ends` with one.
+    That is the same length or the one next to it, and so with the quality, which is the usual one where the
+    order has none. What else was chosen stays as it is, and so does a picture to end with, where it `ends`
+    with one.
     """
+    wanted = request.quality or other.usual_quality
     return min(
         variants(request, own, other, ends=ends),
         key=lambda offer: (
             abs(offer.request.seconds - request.seconds),
-            offer.request.quality is not request.quality,
+            _between(offer.request.quality, wanted),
             offer.quote.micros,
         ),
         default=None,
     )
+
+
+def _between(one: Quality | None, other: Quality | None) -> int:
+    """Return how many steps two qualities are from each other."""
+    return 0 if one is None or other is None else abs(_QUALITIES.index(one) - _QUALITIES.index(other))
 
 
 def same(request: VideoRequest, own: Model, other: Model, *, ends: bool = False) -> Offer | None:
@@ -138,22 +149,22 @@ def variants(request: VideoRequest, own: Model, other: Model, *, ends: bool = Fa
 def _chosen(request: VideoRequest, own: Model, other: Model) -> dict[str, Any]:
     """Return what was chosen but for length and quality.
 
-    What its own model does anyway is no choice, but said to another that may do otherwise.
+    What its own model does anyway is no choice, but said to another that may do otherwise. A clip with sound
+    is not to be had of a model that says nothing of sound.
     """
     chosen = dict(request.choices)
     if not request.keep_watermark:
         del chosen["keep_watermark"]
-    if own.options.sound is None or (
-        other.options.sound is None and request.sound == own.options.sound.default
-    ):
+    is_silent_anyway = own.options.sound is not None and not (own.options.sound.default or request.sound)
+    if own.options.sound is None or (other.options.sound is None and is_silent_anyway):
         del chosen["sound"]
     return chosen
 
 
 def spread(choices: Iterable[Choice], most: int) -> list[Choice]:
-    """Choose at most so many: the shortest of each model first, then the next longer of each; order stays."""
+    """Choose at most so many: the usual length of each model first, then its shortest ones; order stays."""
     listed = list(choices)
-    by_length = sorted(listed, key=lambda choice: _place_in_model(choice, listed))
+    by_length = sorted(listed, key=lambda choice: (not choice.is_usual, _place_in_model(choice, listed)))
     kept = {choice.offer.request for choice in by_length[:most]}
     return [choice for choice in listed if choice.offer.request in kept]
 

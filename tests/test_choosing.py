@@ -61,6 +61,9 @@ def test_a_menu_that_is_too_small_has_the_shortest_of_every_model_first() -> Non
     kept = [(one.offer.request.model, one.offer.request.seconds) for one in offers.spread(every, 4)]
     assert kept == [("a", 5), ("a", 10), ("b", 5), ("b", 10)]
     assert offers.spread(every, 25) == every
+    usual = [dataclasses.replace(one, is_usual=one.offer.request.seconds == 15) for one in every]
+    kept = [(one.offer.request.model, one.offer.request.seconds) for one in offers.spread(usual, 3)]
+    assert kept == [("a", 5), ("a", 15), ("b", 15)]
 
 
 @pytest.mark.parametrize(

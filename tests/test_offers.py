@@ -88,6 +88,36 @@ def test_a_quality_that_a_model_has_unless_one_is_chosen_is_no_choice(
     assert (offers.same(wish, GROK, VEO) is not None) is is_same
 
 
+def test_a_clip_with_sound_is_not_the_same_as_one_of_a_model_that_says_nothing_of_sound() -> None:
+    loud, free = SHIPPED.models["pixazo/p-video"], SHIPPED.models["pixazo/ltx-free"]
+    wish = loud.request(mode=Mode.TEXT, prompt="A fox", seconds=5)
+    assert wish.sound is True
+    assert offers.nearest(wish, loud, free) is None
+    assert offers.nearest(free.request(mode=Mode.TEXT, prompt="A fox"), free, loud) is not None
+
+
+@pytest.mark.parametrize(
+    ("wanted", "nearest"), [(Quality.P1080, Quality.P720), (Quality.P360, Quality.P480), (None, Quality.P720)]
+)
+def test_the_nearest_quality_stands_beside_and_the_usual_one_where_none_is_chosen(
+    wanted: Quality | None, nearest: Quality
+) -> None:
+    own = SHIPPED.models["pixazo/pixverse-v6" if wanted else "pixazo/ltx-free"]
+    wish = own.request(mode=Mode.TEXT, prompt="A fox", seconds=5, quality=wanted)
+    found = offers.nearest(wish, own, GROK)
+    assert found is not None
+    assert found.request.quality is nearest
+
+
+async def test_a_form_offers_the_usual_length_of_every_model_however_many_lengths_there_are() -> None:
+    _, choices = await choosing(*PRICED).in_mode(1, Mode.IMAGE)
+    shown = {(one.offer.request.model, one.offer.request.seconds) for one in offers.spread(choices, 24)}
+    assert len(shown) == 24
+    for model in PRICED:
+        if Mode.IMAGE in model.modes and model.account is SHIPPED.models["pixazo/ltx-free"].account:
+            assert (model.model_id, model.usual_seconds) in shown
+
+
 SOUNDS = ("pixazo/veo-3-1-fast", "pixazo/kling-3-0")
 
 
