@@ -47,7 +47,7 @@ def quote(draft: Draft, ways: Ways | None, choices: Sequence[Choice], *, has_cha
         lines += [_beside(choice, draft) for choice in choices[:MOST_SIDE_BY_SIDE]]
     if ways is not None and ways.cheaper:
         cheaper = [f"`{_options(one, draft.new.request.model)}` {price(one.quote)}" for one in ways.cheaper]
-        lines.append(_line("Cheaper, the same prompt with", cheaper))
+        lines.append(_line("Cheaper, with all else as it is", cheaper))
     return text.cut("\n".join(lines), MOST_CHARACTERS)
 
 

@@ -94,7 +94,7 @@ async def test_a_dear_order_is_quoted_in_private_and_holds_nothing(world: World)
     ]
     assert "-# `apixo/sora-2` 10 s ≈$0.50 · about 4 min · doubtful" in lines
     assert "-# **`apixo/sora-2-pro` 8 s 1080p $3.60** · about 3 min · doubtful" in lines
-    assert lines[-1].startswith("-# Cheaper, the same prompt with: ")
+    assert lines[-1].startswith("-# Cheaper, with all else as it is: ")
     assert "`model:apixo/sora-2 seconds:10` ≈$0.50, " in lines[-1]
     assert await world.jobs() == []
     assert "$100.00 left" in await world.ask("quota show")
