@@ -12,8 +12,8 @@ from bot.availability import Availability
 from bot.config import Settings
 from bot.doctor import ANSWER_SECONDS, Doctor
 from bot.findings import Finding, Level
-from bot.gateways.base import GatewayHttp
 from bot.gateways.build import address, read_catalogue, real_gateways
+from bot.gateways.http import GatewayHttp
 from bot.ground import known_times
 from bot.health import Health
 from bot.models import utc_now

@@ -12,7 +12,8 @@ from bot.catalogue import Model
 from bot.errors import BadOrder, ChannelClosed
 from bot.fallover import FallOver
 from bot.gateways import verdicts
-from bot.gateways.base import Gateway, data_url, file_part
+from bot.gateways.base import Gateway
+from bot.gateways.http import data_url, file_part
 from bot.lane import SUBMIT, Lane
 from bot.models import Clock, Failure, FailureKind, Job, OutageScope, Sleep
 from bot.track import Track

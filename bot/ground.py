@@ -10,7 +10,7 @@ from bot.callbacks import Callbacks
 from bot.catalogue import Catalogue
 from bot.config import Settings
 from bot.errors import SettingsError
-from bot.gateways.base import Gateway, GatewayHttp
+from bot.gateways.base import Gateway
 from bot.gateways.build import (
     key_limits,
     play_gateways,
@@ -19,6 +19,7 @@ from bot.gateways.build import (
     trusted_hosts,
 )
 from bot.gateways.download import ClipFetcher
+from bot.gateways.http import GatewayHttp
 from bot.gateways.metered import MeteredGateway
 from bot.health import Health
 from bot.metrics import Metrics

@@ -9,8 +9,9 @@ from bot.catalogue import Model
 from bot.config import Settings
 from bot.entries import GatewaySpec
 from bot.findings import Finding, Level
-from bot.gateways.base import Gateway, GatewayHttp
+from bot.gateways.base import Gateway
 from bot.gateways.build import address, read_catalogue, real_gateways
+from bot.gateways.http import GatewayHttp
 from bot.inspection import inspect
 from bot.models import Clock, utc_now
 

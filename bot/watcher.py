@@ -12,15 +12,7 @@ from typing import Protocol, TypeAlias
 from bot import pacing
 from bot.catalogue import Catalogue, Model
 from bot.gate import Gate
-from bot.gateways.base import (
-    Checked,
-    Failed,
-    Finished,
-    Gateway,
-    Lost,
-    NoAnswer,
-    Running,
-)
+from bot.gateways.base import Checked, Failed, Finished, Gateway, Lost, NoAnswer, Running
 from bot.lane import CALLED, CHECK, Lane
 from bot.models import Account, Clock, Failure, FailureKind, Job, Sleep
 from bot.timing import TimeTable

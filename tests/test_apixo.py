@@ -13,7 +13,6 @@ from bot.gateways.base import (
     Accepted,
     Failed,
     Finished,
-    GatewayHttp,
     Lost,
     Missing,
     NoAnswer,
@@ -21,6 +20,7 @@ from bot.gateways.base import (
     Refused,
     Running,
 )
+from bot.gateways.http import GatewayHttp
 from bot.models import FailureKind, Mode, Quality, Shape, VideoRequest
 from tests.gateway_server import Answer, Script, answer, closed_port, serving
 

@@ -9,7 +9,7 @@ from bot.catalogue import Catalogue
 from bot.config import Settings
 from bot.errors import SettingsError
 from bot.gateways import build
-from bot.gateways.base import GatewayHttp
+from bot.gateways.http import GatewayHttp
 from bot.quotas import Layer, Limit, Measure
 
 HOME = """

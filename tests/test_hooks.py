@@ -15,7 +15,7 @@ from aiohttp import web
 
 from bot.callbacks import Callbacks
 from bot.gateways.apixo import ApixoGateway
-from bot.gateways.base import GatewayHttp
+from bot.gateways.http import GatewayHttp
 from bot.hooks import MOST_BODY_BYTES, Hooks
 from bot.models import Job, Stage
 from bot.redaction import HOOK_PREFIX

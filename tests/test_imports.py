@@ -183,7 +183,7 @@ LONG_MODULES = {
     "bot.entries": "every key of a gateway's and a model's table",
     "bot.client": "the one object that discord.py knows, and what it tells it of",
     "bot.delivery": "every way in which Discord refuses a post, and what then",
-    "bot.gateways.base": "the one request with all that can go wrong in it",
+    "bot.gateways.http": "the one request with all that can go wrong in it",
     "bot.pictures": "the picture rules, which share one decoder",
     "bot.doctor_messages": "every sentence of the doctor",
     "bot.messages": "every sentence a person reads",

@@ -11,15 +11,14 @@ from bot.gateways.base import (
     Accepted,
     Failed,
     Finished,
-    GatewayHttp,
     Lost,
     Missing,
     NoAnswer,
     NotAccepted,
     Refused,
     Running,
-    data_url,
 )
+from bot.gateways.http import GatewayHttp, data_url
 from bot.gateways.pixazo import PixazoGateway
 from bot.models import FailureKind, Mode, Picture, Quality, Shape, VideoRequest
 from tests.gateway_server import Answer, Script, answer, closed_port, serving

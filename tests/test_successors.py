@@ -17,7 +17,8 @@ from bot import wording
 from bot.catalogue import Catalogue, Model
 from bot.errors import BadOrder
 from bot.gateways.apixo import ApixoGateway
-from bot.gateways.base import Accepted, GatewayHttp
+from bot.gateways.base import Accepted
+from bot.gateways.http import GatewayHttp
 from bot.gateways.pixazo import PixazoGateway
 from bot.models import Account, Mode, Quality, Shape, VideoRequest
 from tests.gateway_server import answer, serving

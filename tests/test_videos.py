@@ -11,19 +11,17 @@ import pytest
 from bot.catalogue import Catalogue
 from bot.dialects import DIALECTS
 from bot.gateways.base import (
-    MOST_CLIP_REPLY_BYTES,
     Accepted,
     Failed,
     Finished,
-    GatewayHttp,
     Lost,
     Missing,
     NoAnswer,
     NotAccepted,
     Refused,
     Running,
-    json_object,
 )
+from bot.gateways.http import MOST_CLIP_REPLY_BYTES, GatewayHttp, json_object
 from bot.gateways.videos import VideosGateway
 from bot.gateways.videos_answer import Answer as VideosAnswer
 from bot.models import FailureKind, Mode, Quality, Shape

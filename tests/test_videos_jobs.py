@@ -12,8 +12,8 @@ import pytest
 from bot.clip_room import ClipRoom
 from bot.dialects import DIALECTS
 from bot.errors import StorageTrouble
-from bot.gateways.base import GatewayHttp
 from bot.gateways.download import ClipFetcher, FetchError
+from bot.gateways.http import GatewayHttp
 from bot.gateways.videos import VideosGateway
 from bot.models import FailureKind, Job, Stage
 from bot.troubles import Trouble

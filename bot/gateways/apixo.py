@@ -15,21 +15,18 @@ from bot import wording
 from bot.catalogue import Model
 from bot.gateways import listing, verdicts
 from bot.gateways.base import (
-    HTTP_OK,
     Accepted,
     Checked,
     Failed,
     Finished,
-    GatewayHttp,
     Missing,
     NoAnswer,
     NotAccepted,
     Refused,
-    Reply,
     Running,
     Submitted,
-    json_object,
 )
+from bot.gateways.http import HTTP_OK, GatewayHttp, Reply, json_object
 from bot.gateways.line import TOO_MANY_REQUESTS, Line, rate_limited
 from bot.gateways.reading import Code, TaskId, Text, links, micros_of_dollars, took_by_milliseconds
 from bot.inventory import Inventory

@@ -12,7 +12,8 @@ from bot.dialects import DIALECTS
 from bot.entries import GatewaySpec
 from bot.errors import SettingsError
 from bot.gateways.apixo import ApixoGateway
-from bot.gateways.base import Gateway, GatewayHttp
+from bot.gateways.base import Gateway
+from bot.gateways.http import GatewayHttp
 from bot.gateways.pixazo import PixazoGateway
 from bot.gateways.videos import VideosGateway
 from bot.models import AUTO

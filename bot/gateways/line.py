@@ -6,18 +6,8 @@ from typing import Any
 
 from bot import text
 from bot.gateways import verdicts
-from bot.gateways.base import (
-    MOST_LIST_BYTES,
-    MOST_REPLY_BYTES,
-    GatewayHttp,
-    Lost,
-    Missing,
-    NoAnswer,
-    NoReply,
-    NotAccepted,
-    NotSent,
-    Reply,
-)
+from bot.gateways.base import Lost, Missing, NoAnswer, NotAccepted
+from bot.gateways.http import MOST_LIST_BYTES, MOST_REPLY_BYTES, GatewayHttp, NoReply, NotSent, Reply
 from bot.models import Failure, FailureKind
 from bot.redaction import Redactor
 

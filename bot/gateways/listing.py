@@ -10,7 +10,8 @@ from typing import Annotated, Any, cast
 
 import pydantic
 
-from bot.gateways.base import Missing, NoAnswer, Reply
+from bot.gateways.base import Missing, NoAnswer
+from bot.gateways.http import Reply
 from bot.gateways.line import Line
 from bot.gateways.reading import TaskId, Text, amount
 from bot.inventory import Feature, Inventory, Rate, Told

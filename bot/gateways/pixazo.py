@@ -17,15 +17,13 @@ from bot.gateways.base import (
     Checked,
     Failed,
     Finished,
-    GatewayHttp,
     Missing,
     NoAnswer,
     Refused,
-    Reply,
     Running,
     Submitted,
-    json_object,
 )
+from bot.gateways.http import GatewayHttp, Reply, json_object
 from bot.gateways.line import TOO_MANY_REQUESTS, Line, rate_limited
 from bot.gateways.reading import Code, TaskId, Text, links, took_by_dates
 from bot.models import FailureKind, VideoRequest

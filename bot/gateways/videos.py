@@ -13,22 +13,18 @@ from bot.catalogue import Model
 from bot.dialects import Dialect
 from bot.gateways import listing, verdicts
 from bot.gateways.base import (
-    MOST_CLIP_REPLY_BYTES,
     Accepted,
     Checked,
     Failed,
     Finished,
-    GatewayHttp,
     Missing,
     NoAnswer,
     NotAccepted,
     Refused,
-    Reply,
     Running,
     Submitted,
-    holds_files,
-    json_object,
 )
+from bot.gateways.http import MOST_CLIP_REPLY_BYTES, GatewayHttp, Reply, holds_files, json_object
 from bot.gateways.line import TOO_MANY_REQUESTS, Line, rate_limited
 from bot.gateways.videos_answer import Answer, State
 from bot.inventory import Inventory
