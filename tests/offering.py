@@ -1,9 +1,9 @@
 """Models of a made-up operator that differ in all there is to choose, in tests of choosing."""
 
-from bot.catalogue import Catalogue
+from bot.catalogue_tables import load_catalogue
 
 RETIRED = "\n".join(
-    f'[models."{name}"]\nstatus = "retired"' for name in Catalogue.load().models if name.startswith("apixo/")
+    f'[models."{name}"]\nstatus = "retired"' for name in load_catalogue().models if name.startswith("apixo/")
 )
 
 CHEAP, RICH, DOUBTFUL = "apixo/cheap", "apixo/rich", "apixo/doubtful"

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bot.catalogue import Catalogue, Model
+from bot.catalogue_tables import load_catalogue
 from bot.gateways.apixo import ApixoGateway
 from bot.gateways.base import (
     Accepted,
@@ -29,7 +29,7 @@ NOW = dt.datetime(2026, 11, 21, 12, 0, tzinfo=dt.UTC)
 PICTURE = "https://cdn.example.com/reference.jpg?ex=1&hm=2"
 TASK = "task_12345678"
 CLIP = "https://r2.apixo.ai/video.mp4"
-MODELS = Catalogue.load().models
+MODELS = load_catalogue().models
 ORDER = VideoRequest(
     model="apixo/sora-2",
     mode=Mode.TEXT,
@@ -526,7 +526,7 @@ async def test_a_redirect_is_not_followed_and_the_key_stays_at_home(http: Gatewa
 
 async def test_a_look_asks_for_the_task_under_its_model_with_the_key(http: GatewayHttp) -> None:
     async with serving(status(state="pending")) as server:
-        model: Model = MODELS["apixo/sora-2-pro"]
+        model = MODELS["apixo/sora-2-pro"]
         assert await gateway(http, server.origin).check(model, "a/b &c") == NoAnswer(
             detail="the gateway answered for another task"
         )

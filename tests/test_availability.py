@@ -8,6 +8,7 @@ import pytest
 
 from bot.availability import Availability
 from bot.catalogue import Catalogue
+from bot.catalogue_tables import load_catalogue
 from bot.errors import ModelUnavailable
 from bot.models import Account, Failure, FailureKind, OutageScope
 from bot.pauses import Pauses
@@ -23,7 +24,7 @@ PRO = "pixazo/sora-2-pro"
 NO_ACCESS = Failure(kind=FailureKind.NO_ACCESS, detail="key sk-123 was revoked")
 GONE = Failure(kind=FailureKind.MODEL_GONE)
 
-SHIPPED = Catalogue.load()
+SHIPPED = load_catalogue()
 NAMES = ("apixo/sora-2", "apixo/sora-2-pro", PRO, "sandbox/sora-2", "sandbox/sora-2-pro", "sandbox/pixazo")
 FEW = Catalogue({name: SHIPPED.models[name] for name in NAMES}, SHIPPED.gateways)
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot import cards, messages, outlook
-from bot.catalogue import Catalogue
+from bot.catalogue_tables import load_catalogue
 from bot.models import (
     Account,
     Budget,
@@ -34,7 +34,7 @@ from tests.acting import has_card, world_with_a_waiting_job
 from tests.fake_apixo import state
 from tests.world import START, World, picture
 
-MODELS = Catalogue.load().models
+MODELS = load_catalogue().models
 
 PICTURE = Picture(path=Path("hash.png"), content_type="image/png", width=640, height=360, cropped=True)
 

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.catalogue import Catalogue, Model
+from bot.catalogue import Model
+from bot.catalogue_tables import load_catalogue
 from bot.entries import (
     GatewaySpec,
     Length,
@@ -28,7 +29,7 @@ from bot.entries import (
 from bot.errors import BadOrder, SettingsError
 from bot.models import Account, Mode, Quality, Shape, VideoRequest
 
-SHIPPED = Catalogue.load().models
+SHIPPED = load_catalogue().models
 MODELS = list(SHIPPED.values())
 SORA, PRO, PIXAZO = SHIPPED["apixo/sora-2"], SHIPPED["apixo/sora-2-pro"], SHIPPED["pixazo/sora-2-pro"]
 
@@ -40,7 +41,7 @@ def path(tmp_path: Path) -> Path:
 
 def load(path: Path, text: str) -> dict[str, Model]:
     path.write_text(text, "utf-8")
-    return dict(Catalogue.load(path).models)
+    return dict(load_catalogue(path).models)
 
 
 # What is shipped
@@ -718,7 +719,7 @@ def test_a_file_that_cannot_be_read_is_refused_in_one_line(tmp_path: Path) -> No
 
     for name, why in (("nowhere", "No such file"), ("", "Is a directory"), ("binary", "UTF-8")):
         with pytest.raises(SettingsError, match=rf"^MODELS_FILE {tmp_path}.*{why}"):
-            Catalogue.load(tmp_path / name)
+            load_catalogue(tmp_path / name)
 
 
 # What README.md and docs/gateways.md say

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from bot import choice_messages, offers, quote_messages
-from bot.catalogue import Catalogue
+from bot.catalogue_tables import load_catalogue
 from bot.models import AutoPolicy, Mode, Quality, Quote, Shape, Stage, VideoRequest
 from bot.offers import Choice, Offer
 from storage.audit import ActStore
@@ -108,7 +108,7 @@ def test_the_facts_of_a_model_fit_beside_its_price() -> None:
 
 # What another model would do
 
-MODELS = Catalogue.load().models
+MODELS = load_catalogue().models
 PRO = MODELS["apixo/sora-2-pro"]
 WISH = PRO.request(mode=Mode.TEXT, prompt="A fox", seconds=8, shape=Shape.PORTRAIT, quality=Quality.P720)
 

@@ -16,7 +16,7 @@ import pytest
 from bot import doctor_messages
 from bot.__main__ import main
 from bot.availability import Availability
-from bot.catalogue import Catalogue
+from bot.catalogue_tables import load_catalogue
 from bot.checkup import check_up
 from bot.config import Settings
 from bot.doctor import Doctor
@@ -57,7 +57,7 @@ def doctor(books: Books, gateways: Mapping[str, Gateway] | None = None, **change
     """The doctor on books, at noon."""
     folder, known = DataFolder(books.database.path.parent), gateways or {}
     pauses = Pauses(PauseStore(books.database), clock=lambda: NOON)
-    catalogue = Catalogue.load(None)
+    catalogue = load_catalogue(None)
     values = {
         "store": CheckupStore(books.database, books.jobs),
         "folder": folder,
@@ -217,7 +217,7 @@ async def test_a_gateway_that_no_model_is_of_is_told_as_that(tmp_path: Path, boo
     )
     gateway: Any = Silent("studio", tells_balance=False)
     availability = Availability(
-        Catalogue.load(models),
+        load_catalogue(models),
         OutageStore(books.database),
         gateways={},
         unprobed=(),

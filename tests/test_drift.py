@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from bot import drift, models_command
-from bot.catalogue import Catalogue
+from bot.catalogue_tables import load_catalogue
 from bot.config import Settings
 from bot.inventory import Inventory, Told
 from tests.acting import make_operator
@@ -367,7 +367,7 @@ def index(names: set[str]) -> Answer:
 
 
 async def test_apixos_public_list_is_read_without_the_key_and_its_balance_with_it() -> None:
-    mine = [model for model in Catalogue.load().models.values() if model.gateway == "apixo"]
+    mine = [model for model in load_catalogue().models.values() if model.gateway == "apixo"]
     names = {model.remote_id for model in mine}
     balance = answer(200, {"code": 200, "message": "success", "data": 74.87})
     async with serving(balance) as gateway, serving(index(names)) as lists:
@@ -430,7 +430,7 @@ async def test_a_price_that_was_printed_long_before_the_entry_was_written_is_old
 
 
 def test_many_gone_models_of_a_long_list_are_found_fast() -> None:
-    models = [model for model in Catalogue.load().models.values() if model.gateway == "pixazo"]
+    models = [model for model in load_catalogue().models.values() if model.gateway == "pixazo"]
     long = Inventory(models=dict.fromkeys((f"model-{number}" for number in range(5000)), Told()))
     assert len(drift.of_gateway("pixazo", models, long)) == len(models)
 
@@ -455,6 +455,6 @@ async def test_the_operators_doctor_tells_the_same_and_counts_what_is_old(tmp_pa
 
             world.time.jump(hours=24 * 1000)
             told = await world.ask("video-admin doctor", by=world.staff)
-            apixos = sum(model.gateway == "apixo" for model in Catalogue.load().models.values())
+            apixos = sum(model.gateway == "apixo" for model in load_catalogue().models.values())
             assert f"{apixos + 1} entries are older than 90 days: apixo/sora-2, apixo/sora-2-pro" in told
             assert told.count("older than 90 days") == 1

@@ -13,7 +13,7 @@ from typing import Any, cast
 import pytest
 
 from bot import messages
-from bot.catalogue import Catalogue
+from bot.catalogue_tables import load_catalogue
 from bot.choosing import Fits
 from bot.fallover import FallOver, may_fall_over
 from bot.models import (
@@ -45,7 +45,7 @@ from tests.world import World, open_world, picture
 FIRST, SECOND = "apixo/sora-2-pro", "other/clip"
 DOWN = Failure(kind=FailureKind.GATEWAY_DOWN, detail="upstream error", code="503")
 FREE_END = Failure(kind=FailureKind.NO_OUTPUT, detail="it broke", charged=False)
-MODELS = Catalogue.load().models
+MODELS = load_catalogue().models
 PIXAZO = MODELS["pixazo/sora-2-pro"].request(mode=Mode.TEXT, prompt="a fox")  # $1.50
 SORA = MODELS["apixo/sora-2"].request(mode=Mode.TEXT, prompt="a fox")
 RICH = dataclasses.replace(UTC_POLICY, default_member_micros=10 * DOLLAR)
@@ -237,7 +237,7 @@ def falling(books: Books, chooser: Any) -> FallOver:
         jobs=books.jobs,
         store=FallOverStore(books.database, books.orders),
         chooser=chooser,
-        catalogue=Catalogue.load(),
+        catalogue=load_catalogue(),
         policy=UTC_POLICY,
         clock=lambda: NOON,
     )

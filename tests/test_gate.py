@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from bot.availability import Availability
-from bot.catalogue import Catalogue
+from bot.catalogue_tables import load_catalogue
 from bot.gate import Gate, Ready
 from bot.lane import Lane
 from bot.models import Failure, FailureKind, Job, OutageScope, Stage
@@ -24,7 +24,7 @@ from tests.books import CENT, Books, open_books
 from tests.world import SteppedTime, come_to_rest
 
 PRO, OTHER = "pixazo/sora-2-pro", "apixo/sora-2"
-CATALOGUE = Catalogue.load()
+CATALOGUE = load_catalogue()
 DOWN = Failure(kind=FailureKind.GATEWAY_DOWN, detail="worn out")
 NO_BALANCE = Failure(kind=FailureKind.NO_BALANCE, detail="insufficient credits")
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from bot.catalogue import Catalogue
+from bot.catalogue_tables import load_catalogue
 from bot.config import Settings
 from bot.errors import SettingsError
 from bot.gateways import build
@@ -39,7 +40,7 @@ async def http() -> AsyncIterator[GatewayHttp]:
 def load(text: str) -> Catalogue:
     path = Path("models.toml")
     path.write_text(text, "utf-8")
-    return Catalogue.load(path)
+    return load_catalogue(path)
 
 
 def opened(text: str, http: GatewayHttp) -> list[str]:

@@ -26,6 +26,7 @@ LAYERS = [
         "bot.entry_rules",
         "bot.dialects",
         "bot.catalogue",
+        "bot.catalogue_tables",
         "bot.wording",
         "bot.breaker",
         "bot.inventory",
@@ -136,7 +137,7 @@ LAYERS = [
 
 # The stand-ins of the gateways are a program of their own: they know little of the bot, and of them
 # only who starts them knows.
-STAND_INS_KNOW = ["bot.models", "bot.money", "bot.catalogue", "bot.media"]
+STAND_INS_KNOW = ["bot.models", "bot.money", "bot.catalogue", "bot.catalogue_tables", "bot.media"]
 KNOW_STAND_INS = ["bot.ground", "bot.sandbox.demo", "bot.sandbox.playground"]
 
 # Also what is beneath these names.
@@ -163,7 +164,14 @@ ONLY_IN = {
     "structlog": ["bot.logs"],
     "PIL": ["bot.pictures", "bot.sandbox.drawing", "bot.sandbox.pictures"],
     "imageio_ffmpeg": ["bot.media"],
-    "pydantic": ["bot.config", "bot.catalogue", "bot.entries", "bot.gateways.*", "bot.sandbox.*"],
+    "pydantic": [
+        "bot.config",
+        "bot.catalogue",
+        "bot.catalogue_tables",
+        "bot.entries",
+        "bot.gateways.*",
+        "bot.sandbox.*",
+    ],
     "pydantic_settings": ["bot.config"],
     "os.environ": ["bot.config"],
     "os.getenv": ["bot.config"],

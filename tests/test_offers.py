@@ -9,7 +9,8 @@ import pytest
 
 from bot import offers
 from bot.breaker import Breaker, Record
-from bot.catalogue import Catalogue, Model
+from bot.catalogue import Model
+from bot.catalogue_tables import load_catalogue
 from bot.choosing import Chooser
 from bot.models import Mode, Quality, ServerSettings
 from bot.timing import TimeTable
@@ -17,7 +18,7 @@ from tests.acting import click, world_with
 from tests.offering import CHEAP, RICH, THREE
 from tests.world import picture
 
-SHIPPED = Catalogue.load()
+SHIPPED = load_catalogue()
 PRICED = [model for model in SHIPPED.models.values() if model.price is not None]
 
 

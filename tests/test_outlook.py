@@ -8,7 +8,7 @@ from typing import Any, cast
 import pytest
 
 from bot import messages, outlook
-from bot.catalogue import Catalogue
+from bot.catalogue_tables import load_catalogue
 from bot.forecast import Forecast
 from bot.models import Job, Stage
 from bot.outlook import NOTHING_KNOWN, InLine, Running
@@ -132,7 +132,7 @@ def test_what_the_gateway_says_is_done_fills_the_bar_in_place_of_time(told: floa
 
 def test_a_bar_never_goes_back() -> None:
     clock = FakeClock(START)
-    forecast = Forecast(lanes={}, times=TimeTable(Catalogue.load()), clock=clock.now)
+    forecast = Forecast(lanes={}, times=TimeTable(load_catalogue()), clock=clock.now)
 
     def job(stage: Stage = Stage.RENDERING) -> Job:
         request = SimpleNamespace(model="apixo/sora-2-pro", seconds=4)
@@ -166,7 +166,7 @@ def test_whoever_orders_next_starts_as_a_member_who_has_nothing_running() -> Non
     )
     slots = SimpleNamespace(places=2, held=[rendering], waiting=[])
     lanes: Any = {"apixo/sora-2-pro": SimpleNamespace(slots=slots)}
-    forecast = Forecast(lanes=lanes, times=TimeTable(Catalogue.load()), clock=FakeClock(START).now)
+    forecast = Forecast(lanes=lanes, times=TimeTable(load_catalogue()), clock=FakeClock(START).now)
 
     assert forecast.of_newcomer("apixo/sora-2-pro") == (0, 0.0)
     slots.places, slots.waiting = 1, [queued]

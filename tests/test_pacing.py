@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot import pacing
-from bot.catalogue import Catalogue, Model
+from bot.catalogue import Model
+from bot.catalogue_tables import load_catalogue
 from bot.pacing import CardWish, Waiting
 from bot.timing import Times
 
@@ -117,7 +118,7 @@ def test_how_long_nothing_is_sent_after_a_429(
     assert pacing.pause_after_refusals(refusals, asked, chance) == pytest.approx(pause)
 
 
-@pytest.mark.parametrize("model", Catalogue.load().models.values(), ids=lambda model: model.model_id)
+@pytest.mark.parametrize("model", load_catalogue().models.values(), ids=lambda model: model.model_id)
 def test_a_minute_of_requests_at_this_spacing_is_below_the_models_limit(model: Model) -> None:
     spacing = pacing.seconds_between_requests(model.limits.requests_per_minute)
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from bot.catalogue import Catalogue
+from bot.catalogue_tables import load_catalogue
 from bot.gateways.base import (
     Accepted,
     Failed,
@@ -27,7 +27,7 @@ KEY = "pixazo-key-41d7aa"
 TASK = "sora-video_019d42ce-946d-7739-f812-6875c434cb790"
 CLIP = "https://pub-582b7213209642b9b995c96c95a30381.r2.dev/v1/sora-video/output.mp4"
 IMAGE = "data:image/jpeg;base64,/9j/4AAQSkZJRg=="
-MODEL = Catalogue.load().models["pixazo/sora-2-pro"]
+MODEL = load_catalogue().models["pixazo/sora-2-pro"]
 ORDER = VideoRequest(
     model="pixazo/sora-2-pro",
     mode=Mode.TEXT,

@@ -3,12 +3,13 @@
 import pytest
 
 from bot import price_lists
-from bot.catalogue import Catalogue, Model
+from bot.catalogue import Model
+from bot.catalogue_tables import load_catalogue
 from bot.entries import Price, PriceRow
 from bot.models import Account, Mode, Quality, Shape, VideoRequest
 
 CENT = 10_000
-MODELS = Catalogue.load().models
+MODELS = load_catalogue().models
 SIZES = {
     "720x1280": (Shape.PORTRAIT, Quality.P720),
     "1280x720": (Shape.LANDSCAPE, Quality.P720),

@@ -9,7 +9,7 @@ import pytest
 from simcord.results import InteractionResult
 
 from bot import cards, messages, offers, quote_messages
-from bot.catalogue import Catalogue
+from bot.catalogue_tables import load_catalogue
 from bot.models import Draft, DraftStage, Job, Mode, NewJob, Quality, Shape, Stage, VideoRequest
 from bot.quotas import Layer, Limit, Measure
 from storage.limits import LimitStore
@@ -470,7 +470,7 @@ async def test_a_refusal_carries_what_the_purse_has_left(books: Books) -> None:
 
 # Cheaper ways, as values
 
-MODELS = Catalogue.load().models
+MODELS = load_catalogue().models
 WISH = VideoRequest(
     model=PRO,
     mode=Mode.TEXT,

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from bot import wording
-from bot.catalogue import Catalogue, Model
+from bot.catalogue import Model
+from bot.catalogue_tables import load_catalogue
 from bot.models import Mode, Quality, Shape, VideoRequest
 from bot.sandbox import apixo_orders, apixo_successors, pixazo_successors
 from bot.sandbox.body import BadBody, check, read_body
@@ -41,7 +42,7 @@ def send(model: Model, request: VideoRequest, *, with_end: bool) -> Order:
     return pixazo(model.modes[request.mode].path or "", fields)
 
 
-CATALOGUE = Catalogue.load()
+CATALOGUE = load_catalogue()
 SUCCESSORS = [
     model
     for model in CATALOGUE.models.values()

@@ -12,7 +12,7 @@ import aiohttp
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from bot.catalogue import Catalogue
+from bot.catalogue_tables import load_catalogue
 from bot.errors import StorageTrouble
 from bot.gateways.base import (
     Accepted,
@@ -348,7 +348,7 @@ _LIMITED = Failure(kind=FailureKind.RATE_LIMITED)
 async def test_each_answer_of_a_gateway_is_passed_on_and_counted(
     request_kind: str, answer: Submitted | Checked | int | Inventory, outcome: str
 ) -> None:
-    metrics, model = Metrics(), Catalogue.load(None).models[MODEL]
+    metrics, model = Metrics(), load_catalogue(None).models[MODEL]
     gateway: Gateway = MeteredGateway(Told(answer), metrics)
     order = VideoRequest(model=MODEL, mode=Mode.TEXT, prompt="a fox", seconds=4, shape=Shape.LANDSCAPE)
 

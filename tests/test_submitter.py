@@ -4,7 +4,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from bot.acts import Acts
-from bot.catalogue import Catalogue
+from bot.catalogue_tables import load_catalogue
 from bot.errors import StorageTrouble
 from bot.gate import Ready
 from bot.gateways.base import Refused
@@ -40,7 +40,7 @@ async def test_the_job_that_goes_on_is_not_lost_where_its_key_cannot_be_stopped_
 
     parts: dict[str, Any] = {
         "store": SimpleNamespace(start_submit=start_submit),
-        "catalogue": Catalogue.load(),
+        "catalogue": load_catalogue(),
         "gateways": {"apixo": SimpleNamespace(calls_back=False, submit=submit)},
         "lanes": {},
         "gate": SimpleNamespace(refused=refused),

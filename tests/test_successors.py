@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from bot import wording
-from bot.catalogue import Catalogue, Model
+from bot.catalogue import Model
+from bot.catalogue_tables import load_catalogue
 from bot.errors import BadOrder
 from bot.gateways.apixo import ApixoGateway
 from bot.gateways.base import Accepted
@@ -23,7 +24,7 @@ from bot.gateways.pixazo import PixazoGateway
 from bot.models import Account, Mode, Quality, Shape, VideoRequest
 from tests.gateway_server import answer, serving
 
-MODELS = Catalogue.load().models
+MODELS = load_catalogue().models
 PICTURE = "https://cdn.example.com/reference.jpg?ex=1&hm=2"
 END = "https://cdn.example.com/last.png?ex=1&hm=2"
 KEY = "a-key-8c1f4e"
@@ -573,7 +574,7 @@ rows = [ { sound = false, usd = "0.05" }, { sound = true, usd = "0.07" } ]
 def test_a_further_model_of_a_known_shape_touches_no_python(tmp_path: Path) -> None:
     path = tmp_path / "models.toml"
     path.write_text(VIDU, "utf-8")
-    vidu = Catalogue.load(path).models["apixo/vidu-q3"]
+    vidu = load_catalogue(path).models["apixo/vidu-q3"]
 
     text = vidu.request(mode=Mode.TEXT, prompt="a fox", seconds=8, sound=True, seed=-1)
     image = vidu.request(mode=Mode.IMAGE, prompt="a fox", quality=Quality.P1080)

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from bot import timing
-from bot.catalogue import Catalogue, Timing
+from bot.catalogue import Timing
+from bot.catalogue_tables import load_catalogue
 from bot.gateways.reading import took_by_dates, took_by_milliseconds
 from bot.models import Mode, Shape, Stage, VideoRequest
 from bot.timing import TimeTable, documented, learned
@@ -77,7 +78,7 @@ def test_what_is_left_agrees_with_counting() -> None:
 
 
 def test_ten_tasks_are_enough_to_learn_from_and_nine_are_not() -> None:
-    table = TimeTable(Catalogue.load(), {(PRO, 4): [60.0] * 9})
+    table = TimeTable(load_catalogue(), {(PRO, 4): [60.0] * 9})
     assert table.of(PRO, 4).wait_seconds == pytest.approx(0.85 * 120)
 
     table.add(PRO, 4, 60.0)
@@ -88,7 +89,7 @@ def test_ten_tasks_are_enough_to_learn_from_and_nine_are_not() -> None:
 
 
 def test_the_last_hundred_count() -> None:
-    table = TimeTable(Catalogue.load(), {(PRO, 4): [600.0] * 150})
+    table = TimeTable(load_catalogue(), {(PRO, 4): [600.0] * 150})
     for _ in range(100):
         assert table.of(PRO, 4).median_seconds > 60.1
         table.add(PRO, 4, 60.0)

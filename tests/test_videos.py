@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from bot.catalogue import Catalogue
+from bot.catalogue_tables import load_catalogue
 from bot.dialects import DIALECTS
 from bot.gateways.base import (
     Accepted,
@@ -94,7 +95,7 @@ def catalogue(tmp_path_factory: pytest.TempPathFactory) -> Catalogue:
         for dialect in DIALECTS
     ]
     file.write_text("\n".join(tables))
-    return Catalogue.load(file)
+    return load_catalogue(file)
 
 
 @pytest.fixture

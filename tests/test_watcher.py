@@ -10,7 +10,7 @@ from typing import Any, cast
 
 import pytest
 
-from bot.catalogue import Catalogue
+from bot.catalogue_tables import load_catalogue
 from bot.gateways.base import Checked, Failed, Finished, Lost, NoAnswer, Running
 from bot.lane import Lane
 from bot.models import Failure, FailureKind, Job, Stage
@@ -20,7 +20,7 @@ from tests.clock import START, FakeClock
 
 PRO = "apixo/sora-2-pro"
 SPACING = 60 / 54
-CATALOGUE = Catalogue.load()
+CATALOGUE = load_catalogue()
 DONE = Finished(urls=("https://cdn.example/a.mp4",))
 
 

@@ -7,6 +7,7 @@ from yarl import URL
 
 from bot import logs
 from bot.catalogue import Catalogue
+from bot.catalogue_tables import load_catalogue
 from bot.config import Settings, read_limits
 from bot.dialects import DIALECTS
 from bot.entries import GatewaySpec
@@ -28,7 +29,7 @@ def read_catalogue(settings: Settings) -> Catalogue:
     Raises:
         SettingsError: one line that says what is wrong where.
     """
-    catalogue = Catalogue.load(settings.models_file)
+    catalogue = load_catalogue(settings.models_file)
     if settings.default_model not in {None, AUTO, *catalogue.models}:
         raise SettingsError(
             f"DEFAULT_MODEL: there is no {settings.default_model!r}; there are {', '.join(catalogue.models)}."

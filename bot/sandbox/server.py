@@ -11,6 +11,7 @@ import aiohttp
 from aiohttp import web
 
 from bot.catalogue import Catalogue
+from bot.catalogue_tables import load_catalogue
 from bot.models import Clock, Sleep
 from bot.sandbox.apixo import ApixoDialect
 from bot.sandbox.caller import Caller
@@ -77,7 +78,7 @@ class SandboxServer:
             OSError: the port is taken, or the folder cannot be used.
             SettingsError: the shipped catalogue is broken.
         """
-        catalogue = Catalogue.load()
+        catalogue = load_catalogue()
         async with contextlib.AsyncExitStack() as opened:
             session = await opened.enter_async_context(aiohttp.ClientSession())
             fetcher = PictureFetcher(session, self._origins)
