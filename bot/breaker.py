@@ -19,6 +19,7 @@ FAULTS = frozenset(
         FailureKind.NO_OUTPUT,
         FailureKind.TIMED_OUT,
         FailureKind.BAD_FILE,
+        FailureKind.CLIP_LOST,
         FailureKind.SUBMIT_LOST,
         FailureKind.NO_VERDICT,
     }

@@ -38,6 +38,7 @@ _FAULTS = frozenset(
         FailureKind.TIMED_OUT,
         FailureKind.NO_OUTPUT,
         FailureKind.BAD_FILE,
+        FailureKind.CLIP_LOST,
     }
 )
 

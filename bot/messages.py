@@ -31,6 +31,10 @@ WHAT_HAPPENED = {
     FailureKind.TIMED_OUT: "The gateway gave up rendering. Order again.",
     FailureKind.NO_OUTPUT: "The gateway ended the job without a clip. Order again, or choose another model.",
     FailureKind.BAD_FILE: "What the gateway handed out is no video. Order again, or choose another model.",
+    FailureKind.CLIP_LOST: (
+        "The gateway said that the clip was ready, but it could not be downloaded. "
+        "Order again, or choose another model."
+    ),
     FailureKind.SUBMIT_LOST: (
         "The gateway did not answer, so nobody can say whether it has this job. "
         "It will not be sent again: nobody will be charged twice."
@@ -48,12 +52,13 @@ WHAT_HAPPENED = {
 }
 
 # Before the details of a failure, where they are not the gateway's own.
-_KNOWN = "What is known: "
 _WHOSE_WORDS = {
     FailureKind.NO_CARD: "",
     FailureKind.CHANGED: "",
-    FailureKind.SUBMIT_LOST: _KNOWN,
-    FailureKind.NO_VERDICT: _KNOWN,
+    FailureKind.BAD_FILE: "What is known: ",
+    FailureKind.CLIP_LOST: "What is known: ",
+    FailureKind.SUBMIT_LOST: "What is known: ",
+    FailureKind.NO_VERDICT: "What is known: ",
 }
 
 # How a job that hangs may go on.
@@ -182,7 +187,7 @@ def failure_lines(job: Job, failure: Failure) -> str:
     lines = [WHAT_HAPPENED[failure.kind] if job.fell_to is None else what_happened(failure.kind)]
     words = text.code(" ".join(part for part in (failure.code, failure.detail) if part))
     if words:
-        lines.append(_whose_words(job, failure) + words)
+        lines.append(_WHOSE_WORDS.get(failure.kind, "The gateway's words: ") + words)
     if job.held_micros:
         lines.append(f"{price(job.quote)} stays held until that is settled.")
     else:
@@ -192,12 +197,6 @@ def failure_lines(job: Job, failure: Failure) -> str:
     if job.fell_to is not None:
         lines.append(f"Another model took over, as job `{job.fell_to}`.")
     return "\n".join(lines)
-
-
-def _whose_words(job: Job, failure: Failure) -> str:
-    """Say before the details of a failure who says so; of a clip that could not be had it is the bot."""
-    is_of_clip = bool(job.result_urls)
-    return _WHOSE_WORDS.get(failure.kind, _KNOWN if is_of_clip else "The gateway's words: ")
 
 
 def what_happened(kind: FailureKind) -> str:

@@ -102,6 +102,7 @@ class FailureKind(StrEnum):
     TIMED_OUT = "timed_out"
     NO_OUTPUT = "no_output"
     BAD_FILE = "bad_file"
+    CLIP_LOST = "clip_lost"  # it was said to be ready, and could not be downloaded
     SUBMIT_LOST = "submit_lost"  # the gateway may have the task; nobody knows its id
     NO_VERDICT = "no_verdict"  # the task is known, and has no end
     RELEASED = "released"  # staff gave up what was uncertain

@@ -348,7 +348,7 @@ class JobWorker:
                 # A clip that is not there within the hour was never made.
                 until = hour_from_now if error.is_absent else deadline
                 if bad >= pacing.MOST_BAD_FILES or self._clock() >= until:
-                    kind = FailureKind.BAD_FILE if error.lasting else FailureKind.NO_OUTPUT
+                    kind = FailureKind.BAD_FILE if error.lasting else FailureKind.CLIP_LOST
                     if await self._stops.stopped(job.job_id, now=self._clock()) is None:
                         await self._fail(job, Failure(kind=kind, detail=str(error)))
                     return

@@ -72,6 +72,7 @@ def test_it_opens_after_three_faults_in_a_row_for_a_growing_pause(
         (Stage.FAILED, FailureKind.NO_OUTPUT, "", Verdict.FAULT),
         (Stage.FAILED, FailureKind.TIMED_OUT, "", Verdict.FAULT),
         (Stage.FAILED, FailureKind.BAD_FILE, "", Verdict.FAULT),
+        (Stage.FAILED, FailureKind.CLIP_LOST, "", Verdict.FAULT),
         (Stage.FAILED, FailureKind.PROMPT_REFUSED, "", Verdict.NEITHER),
         (Stage.FAILED, FailureKind.PICTURE_REFUSED, "", Verdict.NEITHER),
         (Stage.FAILED, FailureKind.BAD_REQUEST, "", Verdict.NEITHER),

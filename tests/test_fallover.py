@@ -95,6 +95,7 @@ def test_a_task_that_failed_goes_on_only_where_its_gateway_was_at_fault_and_took
         FailureKind.TIMED_OUT,
         FailureKind.NO_OUTPUT,
         FailureKind.BAD_FILE,
+        FailureKind.CLIP_LOST,
     }
     may = may_fall_over(failed_job(task_id="task"), Failure(kind=kind, charged=charged))
     assert may is (kind in faults and charged is False)

@@ -232,7 +232,7 @@ async def test_a_task_that_has_no_clip_within_the_hour_has_failed(
         job = await world.job()
         assert job.stage is Stage.FAILED
         assert job.failure is not None
-        assert job.failure.kind is FailureKind.NO_OUTPUT
+        assert job.failure.kind is FailureKind.CLIP_LOST
         assert 3600 <= (world.time.now() - world.started).total_seconds() < 2 * 3600
         # The bot says so, and not the gateway.
         assert "What is known: `the link answers HTTP 404`" in await world.card()

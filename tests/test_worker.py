@@ -231,7 +231,10 @@ async def test_a_link_that_is_dead_for_a_day_fails(world: World) -> None:
     await world.reached(Stage.FETCHING)
     world.time.jump(hours=25)
     await world.settled()
-    await assert_failed(world, FailureKind.NO_OUTPUT)
+    await assert_failed(world, FailureKind.CLIP_LOST)
+    card = await world.card()
+    assert "said that the clip was ready, but it could not be downloaded" in card
+    assert "What is known: `the link answers HTTP 503`" in card
 
 
 async def test_a_link_into_the_bots_own_network_is_refused(world: World) -> None:
