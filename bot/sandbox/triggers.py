@@ -40,7 +40,7 @@ MEANINGS: Mapping[Trigger, str] = MappingProxyType(
         Trigger.BALANCE: 'the submit is refused: APIXO 400 "Insufficient credits", all others 402',
         Trigger.MODEL: "the submit is refused: the model is unknown (Pixazo 400, all others 404)",
         Trigger.REFUSE: "the submit is refused: 400, the prompt violates the provider's policy",
-        Trigger.DOWN: "the submit is answered with 502 twice, then accepted",
+        Trigger.DOWN: "502 comes twice, by which only APIXO surely takes nothing; then the task is accepted",
         Trigger.BUSY: "the submit is answered with 429 and Retry-After: 1 once, then accepted",
         Trigger.LOST: "the task is accepted, but the connection is cut instead of an answer",
         Trigger.MODERATION: "the task fails by policy: APIXO CONTENT_VIOLATION, Pixazo FAILED, others failed",
