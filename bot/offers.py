@@ -89,7 +89,7 @@ def ways(request: VideoRequest, model: Model, others: Iterable[Offer]) -> Ways:
     cheaper = {
         offer.request: offer
         for offer in (*lengths, *qualities, *others, *cheapest)
-        if offer.quote.micros < price
+        if offer.quote.micros < price and _keeps_sound(request, offer)
     }
     return Ways(
         lengths=lengths,
@@ -125,11 +125,16 @@ def _between(one: Quality | None, other: Quality | None) -> int:
 def same(request: VideoRequest, own: Model, other: Model, *, ends: bool = False) -> Offer | None:
     """Return the very same order of another model; None where that cannot do it."""
     found = nearest(request, own, other, ends=ends)
-    if found is None or found.request.seconds != request.seconds:
+    if found is None or found.request.seconds != request.seconds or not _keeps_sound(request, found):
         return None
     is_default = request.quality == own.usual_quality
     is_alike = found.request.quality is request.quality or (is_default and not other.qualities)
     return found if is_alike or request.quality is None else None
+
+
+def _keeps_sound(request: VideoRequest, offer: Offer) -> bool:
+    """Whether a clip that was to have sound surely has it: some models say nothing of theirs."""
+    return bool(offer.request.sound or not request.sound)
 
 
 def variants(request: VideoRequest, own: Model, other: Model, *, ends: bool = False) -> Iterator[Offer]:
@@ -149,14 +154,14 @@ def variants(request: VideoRequest, own: Model, other: Model, *, ends: bool = Fa
 def _chosen(request: VideoRequest, own: Model, other: Model) -> dict[str, Any]:
     """Return what was chosen but for length and quality.
 
-    What its own model does anyway is no choice, but said to another that may do otherwise. A clip with sound
-    is not to be had of a model that says nothing of sound.
+    What its own model does anyway is no choice, but said to another that may do otherwise.
     """
     chosen = dict(request.choices)
     if not request.keep_watermark:
         del chosen["keep_watermark"]
-    is_silent_anyway = own.options.sound is not None and not (own.options.sound.default or request.sound)
-    if own.options.sound is None or (other.options.sound is None and is_silent_anyway):
+    if own.options.sound is None or (
+        other.options.sound is None and request.sound == own.options.sound.default
+    ):
         del chosen["sound"]
     return chosen
 

@@ -96,7 +96,8 @@ def _marked(name: str, offer: Offer, draft: Draft) -> str:
 
 
 def _choices(offer: Offer) -> str:
-    return " ".join(filter(None, [f"{offer.request.seconds} s", offer.request.quality]))
+    sound = {True: "with sound", False: "silent", None: ""}[offer.request.sound]
+    return " ".join(filter(None, [f"{offer.request.seconds} s", offer.request.quality, sound]))
 
 
 def _options(offer: Offer, model: str) -> str:

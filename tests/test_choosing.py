@@ -310,7 +310,7 @@ async def test_a_quote_shows_models_side_by_side_and_another_can_be_taken(tmp_pa
         assert lines[2] == "`auto` took the cheapest model of 3 that can do this."
         assert lines[lines.index("Side by side, best first:") + 1 :][:3] == [
             "-# **`apixo/cheap` 10 s $0.10** · about 10 min",
-            "-# `apixo/rich` 10 s 720p $0.50 · about 2 min",
+            "-# `apixo/rich` 10 s 720p silent $0.50 · about 2 min",
             "-# `apixo/doubtful` 10 s $0.90 · about 30 s · doubtful",
         ]
         menu = shown.response.components[0]["components"][0]

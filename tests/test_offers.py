@@ -93,8 +93,11 @@ def test_a_clip_with_sound_is_not_the_same_as_one_of_a_model_that_says_nothing_o
     loud, free = SHIPPED.models["pixazo/p-video"], SHIPPED.models["pixazo/ltx-free"]
     wish = loud.request(mode=Mode.TEXT, prompt="A fox", seconds=5)
     assert wish.sound is True
-    assert offers.nearest(wish, loud, free) is None
-    assert offers.nearest(free.request(mode=Mode.TEXT, prompt="A fox"), free, loud) is not None
+    beside = offers.nearest(wish, loud, free)
+    assert beside is not None
+    assert offers.same(wish, loud, free) is None
+    assert beside.request not in {one.request for one in offers.ways(wish, loud, [beside]).cheaper}
+    assert offers.same(free.request(mode=Mode.TEXT, prompt="A fox"), free, loud) is not None
 
 
 @pytest.mark.parametrize(
