@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import re
 import tomllib
 from collections.abc import Callable, Mapping
 from importlib import resources
@@ -14,6 +15,9 @@ Table: TypeAlias = dict[str, Any]
 Tables: TypeAlias = dict[str, Table]
 
 _SHIPPED = "catalogue.toml"
+_LINE = re.compile(r"\(at line ([0-9]+),")
+_HEADER = re.compile(r"\s*(\[[A-Za-z][^\]]*\])")
+_KEY = re.compile(r"\s*([^\s\[=#][^=#]*?)\s*=")
 _EXAMPLES = {"gateways": "[gateways.studio]", "models": "[models.'apixo/sora-2']"}
 _NOTHING: Mapping[str, Tables] = {"gateways": {}, "models": {}}
 
@@ -82,14 +86,25 @@ def _read(path: Path, source: str) -> str:
 def _sections(toml: str, source: str) -> dict[str, Tables]:
     """Return the tables of a file by section and name."""
     try:
-        whole = tomllib.loads(toml)
+        whole = tomllib.loads(f"{toml}\n")  # or an error of the last line would name none
     except tomllib.TOMLDecodeError as error:
-        raise SettingsError(f"{source}: is not TOML: {error}") from error
+        raise SettingsError(f"{source}: {_place(toml, str(error))}is not TOML: {error}") from error
     if unknown := whole.keys() - _NOTHING.keys():
         raise SettingsError(
             f"{source}: {min(unknown)}: is unknown; there are [gateways.…] and [models.…] tables only"
         )
     return {section: _tables(whole.get(section, {}), source, section) for section in _NOTHING}
+
+
+def _place(toml: str, error: str) -> str:
+    """Return the table and the key of the line that an error of TOML names, as far as they can be told."""
+    line = _LINE.search(error)
+    if line is None:
+        return ""
+    above = toml.split("\n")[: int(line[1])]
+    header = next(filter(None, map(_HEADER.match, reversed(above))), None)
+    key = _KEY.match(above[-1])
+    return "".join(f"{found[1]} " for found in (header, key) if found is not None)
 
 
 def _tables(tables: object, source: str, section: str) -> Tables:

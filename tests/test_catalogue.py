@@ -649,7 +649,12 @@ PRICE = '[models."apixo/sora-2-pro".price]\nunit = "second"\n'
         ("[gateways.'a b']\nlike = 'apixo'", '[gateways."a b"] name', "small letters"),
         ("[gateways]\nstudio = 3", f"{STUDIO_TABLE}", "must be a table"),
         ("gateways = 3", "gateways", "must be tables"),
-        ("[gateways.a]\n[gateways.a]", "", "is not TOML"),
+        ("[gateways.a]\nkind = 'apixo'\n[gateways.a]", "[gateways.a] is not TOML", "twice (at line 3"),
+        (
+            "[gateways.a]\n  [gateways.a.limits]\n  open_jobs 3",
+            "[gateways.a.limits] is not TOML",
+            "at line 3",
+        ),
         # Files
         (
             f"{PRO_TABLE}\nrequest.picture = {{ send = 'file', form = 'object' }}",
@@ -695,8 +700,15 @@ PRICE = '[models."apixo/sora-2-pro".price]\nunit = "second"\n'
         ("models = 3", "models", "must be tables"),
         ("models = []", "models", "must be tables"),
         ("[gateway.x]", "gateway", "unknown"),
-        ("[models", "", "is not TOML"),
-        ("[models.a]\nx = 1\nx = 2", "", "is not TOML"),
+        ("[models", "is not TOML", "at line 1"),
+        ("[models.a]\nx = [\n1,", "is not TOML", "at end of document"),
+        ("title = ", "title is not TOML", "Invalid value"),
+        ("[models.a]\nx = 1\n'y z' = {\n}", "[models.a] 'y z' is not TOML", "at line 3"),
+        (
+            '[models."a/b"] # A = B\nx = 1\nx = 2',
+            '[models."a/b"] x is not TOML',
+            "overwrite a value (at line 3",
+        ),
     ],
 )
 def test_a_wrong_file_is_refused_in_one_line_with_file_table_and_key(
