@@ -12,10 +12,9 @@ import inspect
 import io
 import itertools
 from collections.abc import AsyncGenerator, Callable, Coroutine
-from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, ClassVar, Self, cast
-from weakref import WeakKeyDictionary, WeakSet
+from typing import Any, cast
+from weakref import WeakSet
 
 import aiohttp
 import discord
@@ -42,9 +41,9 @@ SORA = "apixo/sora-2"
 MOST_STEPS = 20_000
 BREATH = 0.001  # real seconds that the disk gets at a time
 MOST_BREATHS = 200  # for a paid answer, which a test may hold back
+# What waits for a thread or a process, or for word of its end, which comes a little later.
+OUTSIDE = {"to_thread", "Process.communicate", "Process.wait", "FileResponse.prepare"}
 ROUNDS = 20  # of the event loop, in which a request to a gateway in this process is answered
-
-_PROCESS = "Process._read_stream"  # a task that asyncio has while somebody waits for a child process
 
 _connections_in_use = WeakSet[ConnectionPoolEntry]()
 
@@ -249,7 +248,6 @@ async def open_world(
 
     Without `started` it takes commands, but the worker has not begun: as after a crash.
     """
-    _Threads.of_this_loop()
     async with contextlib.AsyncExitStack() as stack:
         time = time or SteppedTime()
         gateway = gateway or await stack.enter_async_context(FakeApixo())
@@ -323,7 +321,6 @@ def picture(width: int = 640, height: int = 360, form: str = "PNG", colour: str 
 
 async def come_to_rest() -> None:
     """Let sockets, the disk and processes do what is under way, so that only time is left to wait for."""
-    threads = _Threads.of_this_loop()
     quiet, patience = 0, MOST_BREATHS
     while quiet < 2:  # between two transactions there is a moment without one
         for _ in range(ROUNDS):
@@ -331,9 +328,9 @@ async def come_to_rest() -> None:
         tasks = asyncio.all_tasks()
         is_ordering = any(task.get_name().startswith("Submitter.") for task in tasks)
         is_working = (
-            bool(threads.under_way or _connections_in_use)
+            bool(_connections_in_use)
             or any(task.get_name().startswith("storage ") for task in tasks)
-            or any(getattr(task.get_coro(), "__qualname__", "") == _PROCESS for task in tasks)
+            or any(_waits_outside(task) for task in tasks)
         )
         if is_working or (is_ordering and patience > 0):
             patience -= not is_working
@@ -341,6 +338,15 @@ async def come_to_rest() -> None:
             await asyncio.sleep(BREATH)
         else:
             quiet += 1
+
+
+def _waits_outside(task: asyncio.Task[Any]) -> bool:
+    waiting: Any = task.get_coro()
+    while waiting is not None:
+        if getattr(waiting, "__qualname__", "") in OUTSIDE:
+            return True
+        waiting = getattr(waiting, "cr_await", None)
+    return False
 
 
 @event.listens_for(Pool, "checkout")
@@ -352,30 +358,6 @@ def _begins(_connection: Any, record: ConnectionPoolEntry, _proxy: Any) -> None:
 @event.listens_for(Pool, "invalidate")
 def _ends(_connection: Any, record: ConnectionPoolEntry, *_: Any) -> None:
     _connections_in_use.discard(record)
-
-
-class _Threads(ThreadPoolExecutor):
-    """The threads of a loop, which tell what they have under way."""
-
-    _of_loops: ClassVar[WeakKeyDictionary[asyncio.AbstractEventLoop, Self]] = WeakKeyDictionary()
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.under_way: set[Future[Any]] = set()
-
-    @classmethod
-    def of_this_loop(cls) -> Self:
-        loop = asyncio.get_running_loop()
-        if loop not in cls._of_loops:
-            cls._of_loops[loop] = cls()
-            loop.set_default_executor(cls._of_loops[loop])
-        return cls._of_loops[loop]
-
-    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        future = super().submit(fn, *args, **kwargs)
-        self.under_way.add(future)
-        future.add_done_callback(self.under_way.discard)
-        return future
 
 
 def _texts(components: list[dict[str, Any]]) -> list[str]:
