@@ -2,7 +2,7 @@
 
 import logging
 
-from bot import fallover_messages
+from bot import breaker, fallover_messages
 from bot.catalogue import Catalogue, Model
 from bot.choosing import Chooser
 from bot.gateways import verdicts
@@ -26,20 +26,10 @@ _NEVER = frozenset(
         FailureKind.RELEASED,
     }
 )
-# With these a task that was accepted ended by its gateway's fault. The breaker's faults are others: of a key
-# that is stopped it knows nothing, and what nobody knows the end of counts for it.
-_FAULTS = frozenset(
-    {
-        FailureKind.NO_ACCESS,
-        FailureKind.NO_BALANCE,
-        FailureKind.RATE_LIMITED,
-        FailureKind.GATEWAY_DOWN,
-        FailureKind.MODEL_GONE,
-        FailureKind.TIMED_OUT,
-        FailureKind.NO_OUTPUT,
-        FailureKind.BAD_FILE,
-        FailureKind.CLIP_LOST,
-    }
+# By these a task that was accepted ended through its gateway's fault: the breaker's, and what it leaves to
+# outages.
+_FAULTS = (
+    (breaker.FAULTS - _NEVER) | verdicts.KEY_TROUBLE | {FailureKind.RATE_LIMITED, FailureKind.MODEL_GONE}
 )
 
 
