@@ -127,8 +127,7 @@ def settings_line(request: VideoRequest) -> str:
     parts = [request.model, f"{request.seconds} s", request.shape, request.quality]
     if request.keep_watermark:
         parts.append("with watermark")
-    if request.sound is not None:
-        parts.append("with sound" if request.sound else "silent")
+    parts.append(price_lists.SOUND[request.sound])
     if request.style is not None:
         parts.append(text.code(request.style, MOST_STYLE))
     if request.seed is not None:

@@ -8,6 +8,7 @@ from bot.catalogue import Model
 from bot.models import Quote
 from bot.receipts import price
 
+SOUND = {True: "with sound", False: "silent", None: ""}  # where a model leaves no choice, nothing is said
 UNKNOWN = "price unknown: set it to use it"
 _MOST_LENGTHS = 4  # that are written one by one
 
@@ -20,8 +21,7 @@ def price_list(model: Model) -> str:
         return f"{_span(model.seconds)}; {UNKNOWN}"
     variants: dict[tuple[str, ...], list[tuple[int, Quote]]] = {}
     for order in model.orders():
-        sound = {None: "", True: "with sound", False: "silent"}[order.sound]
-        variant = (order.mode, order.shape, order.quality or "", sound)
+        variant = (order.mode, order.shape, order.quality or "", SOUND[order.sound])
         variants.setdefault(variant, []).append((order.seconds, model.quote(order)))
     by_costs: dict[str, list[tuple[str, ...]]] = {}
     for variant, costs in variants.items():

@@ -6,6 +6,7 @@ from bot import choice_messages, text
 from bot.messages import price, settings_line
 from bot.models import Draft, DraftStage
 from bot.offers import Choice, Offer, Ways
+from bot.price_lists import SOUND
 
 MOST_LENGTHS = 10
 MOST_CHARACTERS = 2000  # of a message
@@ -96,8 +97,8 @@ def _marked(name: str, offer: Offer, draft: Draft) -> str:
 
 
 def _choices(offer: Offer) -> str:
-    sound = {True: "with sound", False: "silent", None: ""}[offer.request.sound]
-    return " ".join(filter(None, [f"{offer.request.seconds} s", offer.request.quality, sound]))
+    request = offer.request
+    return " ".join(filter(None, [f"{request.seconds} s", request.quality, SOUND[request.sound]]))
 
 
 def _options(offer: Offer, model: str) -> str:
