@@ -36,10 +36,7 @@ def _read(operators_file: Path | None) -> Catalogue:
     _check_names(entries.gateways)
     _check_names(entries.models)
     gateways = {entry.name: _gateway(entry) for entry in entries.gateways}
-    models: dict[str, Model] = {}
-    for entry in entries.models:
-        models[entry.name] = _model(entry, gateways)
-    return Catalogue(models, gateways)
+    return Catalogue({entry.name: _model(entry, gateways) for entry in entries.models}, gateways)
 
 
 def _check_names(entries: Iterable[Entry]) -> None:
