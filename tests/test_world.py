@@ -19,7 +19,6 @@ async def stays_restless(rest: asyncio.Task[None]) -> bool:
 
 
 async def test_there_is_no_rest_while_a_thread_works() -> None:
-    await come_to_rest()
     may_end = threading.Event()
     work = asyncio.create_task(asyncio.to_thread(may_end.wait))
     rest = asyncio.create_task(come_to_rest())
